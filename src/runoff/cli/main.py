@@ -1,0 +1,65 @@
+"""The `runoff` command: registers the verbs and turns errors into one sentence and an exit code.
+
+Owns: exit codes and --debug. Verbs import what they need inside their function, so that --help stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from runoff.cli import compare, evaluate, model, runs, show, train
+from runoff.errors import RunoffError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="runoff",
+    help="Tells you which of your LoRA fine-tuning runs to ship, and shows the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
+app.command("runs")(runs.command)
+app.command("show")(show.command)
+app.add_typer(model.app, name="model")
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the verb."""
+    if debug:
+        os.environ["RUNOFF_DEBUG"] = "1"
+
+
+def run() -> None:
+    """Entry point: a RunoffError becomes its sentence and its exit code; anything else is a bug of ours, and says so."""
+    try:
+        app()
+    except RunoffError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _fail("stopped.", 130)
+    except Exception as error:
+        if "RUNOFF_DEBUG" not in os.environ:
+            _fail(f"this is a bug in Runoff ({type(error).__name__}: {error}). Run it with --debug and report it.", 70)
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    if "RUNOFF_DEBUG" in os.environ:
+        traceback.print_exc()
+    print(f"runoff: {message}", file=sys.stderr)
+    sys.exit(code)

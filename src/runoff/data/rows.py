@@ -1,0 +1,209 @@
+"""Rows as people keep them: JSONL files in any of mlx-lm's formats, read once and checked.
+
+Owns: the formats, the sentence for each broken row, row hashes, sources. Must not: know tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runoff.config import Settings
+from runoff.errors import DataError
+
+__all__ = ["Dataset", "Row", "RowSet", "load_dataset", "load_rows", "rows_from_records"]
+
+Split = Literal["train", "valid", "test"]
+Format = Literal["chat", "completion", "text"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+SOURCE_KEYS = ("source", "group", "video", "video_id", "chapter")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example. `number` is its line in the file (from 1); `messages` end with the answer, except in text rows."""
+
+    number: int
+    format: Format
+    messages: tuple[Mapping[str, Any], ...]
+    text: str | None
+    tools: tuple[Any, ...] | None
+    source: str | None
+    sha256: str
+
+    @property
+    def question(self) -> str:
+        """Text of the last user message; the whole text of a text row."""
+        users = [str(message["content"]) for message in self.messages if message["role"] == "user"]
+        return users[-1] if users else (self.text or "")
+
+    @property
+    def answer(self) -> str:
+        """Text of the last message; empty for a text row."""
+        return str(self.messages[-1].get("content") or "") if self.messages else ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """All rows of one file, in file order."""
+
+    name: Split
+    place: str
+    rows: tuple[Row, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the rows and their order; independent of white space in the file and of other fields."""
+        return hashlib.sha256("\n".join(row.sha256 for row in self.rows).encode()).hexdigest()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Distinct sources in order of appearance."""
+        return tuple(dict.fromkeys(row.source for row in self.rows if row.source is not None))
+
+    def clusters(self) -> list[str]:
+        """The cluster of each row: its source, or the row itself where none is given."""
+        return [row.source if row.source is not None else f"row {row.number}" for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The three splits; valid and test may be absent."""
+
+    train: RowSet
+    valid: RowSet | None
+    test: RowSet | None
+
+
+def load_dataset(settings: Settings) -> Dataset:
+    """Read `settings.data`: a folder of JSONL files, or a Hugging Face dataset id.
+
+    Raises:
+        DataError: no such folder or dataset, no train rows, or a broken row.
+    """
+    folder = Path(settings.data)
+    if settings.hf_dataset is not None or not folder.exists():
+        from runoff.data.hub import load_hub_dataset
+
+        return load_hub_dataset(settings)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a file; data names the folder that holds train.jsonl.")
+    found = {split: folder / f"{split}.jsonl" for split in SPLITS}
+    if not found["train"].exists():
+        raise DataError(f"{folder}: has no train.jsonl. Put the training rows there, one JSON object a line.")
+    sets = {split: load_rows(path, settings, split) for split, path in found.items() if path.exists()}
+    return Dataset(sets["train"], sets.get("valid"), sets.get("test"))
+
+
+def load_rows(path: Path, settings: Settings | None = None, name: Split = "test") -> RowSet:
+    """Read one JSONL file.
+
+    Raises:
+        DataError: the first thing that is wrong, with file and line.
+    """
+    records = _read_records(path)
+    rows = rows_from_records(records, settings or Settings(), str(path))
+    if not rows:
+        raise DataError(f"{path}: is empty. It needs at least one row.")
+    return RowSet(name, str(path), tuple(rows))
+
+
+def rows_from_records(records: Iterator[tuple[int, Mapping[str, Any]]], settings: Settings, place: str) -> list[Row]:
+    """Rows from (number, JSON object) pairs; one file must keep to one format."""
+    rows: list[Row] = []
+    for number, record in records:
+        row = _row(number, record, settings, f"{place}:{number}")
+        if rows and row.format != rows[0].format:
+            raise DataError(
+                f"{place}:{number}: is a {row.format} row, but line {rows[0].number} is a {rows[0].format} row. "
+                "mlx-lm would read all rows as the first one's kind; keep one format in a file."
+            )
+        rows.append(row)
+    return rows
+
+
+def _read_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                if raw.strip():
+                    yield number, _record(raw, f"{path}:{number}")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror}).") from None
+
+
+def _record(raw: bytes, place: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place}: not UTF-8 text (byte {error.start + 1} of the line). Save the file as UTF-8."
+        ) from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(f"{place}: not JSON ({reason}{column}). Each line must be one JSON object.") from None
+    if not isinstance(record, dict):
+        raise DataError(
+            f'{place}: is a JSON {type(record).__name__}, but must be an object such as {{"messages": [...]}}.'
+        )
+    return record
+
+
+def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str) -> Row:
+    prompt, completion = settings.prompt_feature, settings.completion_feature
+    # mlx-lm's order of preference (tuner/datasets.py): completion, then chat, then text.
+    if prompt in record and completion in record:
+        kind: Format = "completion"
+        messages = _pair(record[prompt], record[completion], place, prompt, completion)
+    elif settings.chat_feature in record:
+        kind, messages = "chat", _chat(record[settings.chat_feature], place, settings.chat_feature)
+    elif settings.text_feature in record:
+        kind, messages = "text", ()
+        if not isinstance(record[settings.text_feature], str):
+            raise DataError(f"{place}: {settings.text_feature} must be a text.")
+    else:
+        fields = ", ".join(map(str, record)) or "none"
+        raise DataError(
+            f"{place}: has none of the fields messages, prompt and completion, or text (its fields: {fields}). "
+            "Rename them, or set chat_feature, prompt_feature, completion_feature or text_feature."
+        )
+    tools = record.get("tools")
+    text = str(record[settings.text_feature]) if kind == "text" else None
+    source = next((str(record[key]) for key in SOURCE_KEYS if record.get(key) is not None), None)
+    return Row(number, kind, messages, text, tuple(tools) if tools else None, source, _hash(messages, text, tools))
+
+
+def _pair(prompt: Any, completion: Any, place: str, *names: str) -> tuple[Mapping[str, Any], ...]:
+    for value, name in zip((prompt, completion), names, strict=True):
+        if not isinstance(value, str):
+            raise DataError(f"{place}: {name} must be a text, but is {type(value).__name__}.")
+    return ({"role": "user", "content": prompt}, {"role": "assistant", "content": completion})
+
+
+def _chat(messages: Any, place: str, field: str) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(messages, list) or not messages:
+        raise DataError(f"{place}: {field} must be a list of messages with role and content.")
+    for index, message in enumerate(messages, start=1):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise DataError(f'{place}: message {index} has no role. Write {{"role": ..., "content": ...}}.')
+        content = message.get("content")
+        if not isinstance(content, str) and not message.get("tool_calls"):
+            raise DataError(f"{place}: message {index} ({message['role']}) has no text as its content.")
+    if messages[-1]["role"] != "assistant":
+        raise DataError(
+            f"{place}: the last message is the {messages[-1]['role']}'s, so there is no answer to learn. "
+            "Add the assistant's turn or remove the row."
+        )
+    return tuple(messages)
+
+
+def _hash(messages: Sequence[Mapping[str, Any]], text: str | None, tools: Any) -> str:
+    canonical = json.dumps([list(messages), text, tools], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

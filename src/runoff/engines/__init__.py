@@ -1,0 +1,47 @@
+"""Tensor libraries behind one Protocol. The only package that imports torch, transformers, peft, mlx or mlx_lm.
+
+`open_base` imports the library it needs when it is called, so that everything else starts fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import platform
+from pathlib import Path
+
+from runoff.engines.base import Base, Engine, EngineFacts, OpenBase, Vector
+from runoff.errors import EngineError
+
+__all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_base"]
+
+_ENGINES = {"torch": ("runoff.engines.torch_engine", "open_torch", ("torch", "transformers", "peft"))}
+
+
+def choose_engine(wanted: str) -> str:
+    """`auto`: MLX on Apple silicon, else torch, whichever is installed.
+
+    Raises:
+        EngineError: the engine's libraries are not installed.
+    """
+    order = ["mlx", "torch"] if platform.system() == "Darwin" and platform.machine() == "arm64" else ["torch", "mlx"]
+    names = [name for name in (order if wanted == "auto" else [wanted]) if name in _ENGINES]
+    for name in names:
+        if all(importlib.util.find_spec(library) for library in _ENGINES[name][2]):
+            return name
+    if not names:
+        raise EngineError(f"engine {wanted} is not part of this version. Set engine: torch.")
+    missing = " or ".join(f'pip install "runoff[{name}]"' for name in names)
+    raise EngineError(f"no engine is installed to run a model with. Install one: {missing}.")
+
+
+def open_base(folder: Path, *, engine: str = "auto", dtype: str = "auto") -> Base:
+    """Load a model folder with an engine.
+
+    Raises:
+        EngineError: the engine is not installed.
+        ModelError: the model can't be loaded.
+    """
+    module, function, _ = _ENGINES[choose_engine(engine)]
+    opener: OpenBase = getattr(importlib.import_module(module), function)
+    return opener(folder, dtype=dtype)

@@ -1,0 +1,228 @@
+"""Adapter folders: PEFT's and mlx-lm's, to and from (AdapterSpec, flat vector).
+
+Owns: names, shapes, transposes and scales of both formats, and the refusals by name. Must not: import a tensor library:
+safetensors and numpy suffice. PEFT stores A as (rank, in) and B as (out, rank); mlx-lm stores lora_a (in, rank) and
+lora_b (rank, out); ours are PEFT's shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from runoff.engines.base import Vector
+from runoff.errors import ModelError
+from runoff.files import write_bytes, write_json
+from runoff.plan import AdapterSpec, ModelFacts, Slot, layout
+
+__all__ = ["read_adapter", "scaled", "write_mlx", "write_peft"]
+
+_PEFT_PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
+_TENSOR = re.compile(
+    r"^(?:base_model\.model\.)?(?:model\.|language_model\.)*layers\.(\d+)\.(.+?)\."
+    r"(lora_A\.weight|lora_B\.weight|lora_magnitude_vector(?:\.weight)?|lora_a|lora_b|m)$"
+)
+_PARTS = {"lora_A.weight": "lora_a", "lora_B.weight": "lora_b", "m": "magnitude"}
+_PEFT_REFUSED = (
+    "modules_to_save",
+    "alora_invocation_tokens",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+)
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str) -> None:
+    """Write adapter_model.safetensors and adapter_config.json as PeftModel.from_pretrained reads them."""
+    tensors = {}
+    for slot in layout(spec):
+        name = f"base_model.model.model.layers.{slot.layer.block}.{slot.layer.name}.{_PEFT_PARTS[slot.part]}"
+        tensors[name] = parameters[slot.start : slot.stop].reshape(slot.shape)
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "r": spec.rank,
+        "lora_alpha": int(spec.alpha) if spec.alpha == int(spec.alpha) else spec.alpha,
+        "lora_dropout": spec.dropout,
+        "target_modules": sorted({key.rpartition(".")[2] for key in spec.keys}),
+        "layers_to_transform": list(spec.blocks),
+        "layers_pattern": "layers",
+        "use_dora": spec.kind == "dora",
+        "use_rslora": False,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "modules_to_save": None,
+    }
+    _write(folder, "adapter_model.safetensors", tensors, config)
+
+
+def write_mlx(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str, blocks: int) -> None:
+    """Write adapters.safetensors and adapter_config.json as mlx_lm's --adapter-path reads them."""
+    tensors = {}
+    parts = {"lora_a": "lora_a", "lora_b": "lora_b", "magnitude": "m"}
+    for slot in layout(spec):
+        array = parameters[slot.start : slot.stop].reshape(slot.shape)
+        name = f"model.layers.{slot.layer.block}.{slot.layer.name}.{parts[slot.part]}"
+        tensors[name] = np.ascontiguousarray(array.T)
+    config = {
+        "fine_tune_type": spec.kind,
+        "model": base_model,
+        "num_layers": blocks - spec.lowest_block,
+        "lora_parameters": {"rank": spec.rank, "scale": spec.scale, "dropout": spec.dropout, "keys": list(spec.keys)},
+    }
+    _write(folder, "adapters.safetensors", tensors, config)
+
+
+def _write(folder: Path, name: str, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> None:
+    write_bytes(folder / name, safetensors.numpy.save(dict(tensors), {"format": "pt"}))
+    write_json(folder / "adapter_config.json", config)
+
+
+def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
+    """Read an adapter folder of either format for this base.
+
+    Ranks that differ from layer to layer are padded with zeros and scales folded into B, which changes no product.
+
+    Raises:
+        ModelError: not an adapter, not for this base, nan inside, or something that can't be carried over, by name.
+    """
+    path = next(
+        (folder / name for name in ("adapter_model.safetensors", "adapters.safetensors") if (folder / name).exists()),
+        None,
+    )
+    if path is None:
+        raise ModelError(f"{folder}: holds no adapter (neither adapter_model.safetensors nor adapters.safetensors).")
+    config = _config(folder / "adapter_config.json")
+    tensors = _tensors(path)
+    is_peft = path.name == "adapter_model.safetensors"
+    scale_of = _peft_scales(config, folder) if is_peft else _mlx_scale(config)
+    found: dict[tuple[int, str], dict[str, Array]] = {}
+    for name, array in tensors.items():
+        match = _TENSOR.match(name)
+        if not match:
+            raise ModelError(f"{path}: tensor {name} is not a LoRA matrix of a block, so this adapter can't be read.")
+        part = _PARTS.get(match[3], "magnitude" if match[3].startswith("lora_magnitude") else match[3])
+        found.setdefault((int(match[1]), match[2]), {})[part] = array if is_peft else array.T
+    return _assemble(found, scale_of, model, path, _dropout(config, is_peft))
+
+
+def _assemble(
+    found: Mapping[tuple[int, str], Mapping[str, Array]], scale_of: Any, model: ModelFacts, path: Path, dropout: float
+) -> tuple[AdapterSpec, Vector]:
+    known = {(layer.block, layer.name): layer for layer in model.linear_layers}
+    foreign = [f"layers.{block}.{name}" for block, name in found if (block, name) not in known]
+    if foreign:
+        raise ModelError(
+            f"{path}: adapts {foreign[0]}, which {model.folder.name} does not have. It belongs to another base."
+        )
+    if not found:
+        raise ModelError(f"{path}: holds no tensors.")
+    layers = sorted((known[key] for key in found), key=lambda layer: (layer.block, layer.name))
+    ranks = {key: parts["lora_a"].shape[0] for key, parts in found.items() if "lora_a" in parts}
+    scales = {key: scale_of(key[0], key[1], ranks.get(key, 1)) for key in found}
+    rank, scale = max(ranks.values(), default=0), scales[min(scales)]
+    dora = any("magnitude" in parts for parts in found.values())
+    if dora and len(set(scales.values())) > 1:
+        raise ModelError(f"{path}: DoRA with scales that differ from layer to layer can't be carried over.")
+    spec = AdapterSpec("dora" if dora else "lora", rank, scale, dropout, tuple(layers))
+    slots = layout(spec)
+    flat = np.zeros(slots[-1].stop, dtype=np.float32)
+    for slot in slots:
+        key = (slot.layer.block, slot.layer.name)
+        flat[slot.start : slot.stop] = _padded(found[key], slot, scales[key] / scale if scale else 0.0, path).ravel()
+    return spec, flat
+
+
+def _padded(parts: Mapping[str, Array], slot: Slot, factor: float, path: Path) -> Array:
+    array = parts.get(slot.part)
+    if array is None:
+        raise ModelError(f"{path}: {slot.name} is missing, so the adapter is half an adapter.")
+    array = array.astype(np.float32).reshape(slot.shape if slot.part == "magnitude" else array.shape)
+    fits = all(have <= want for have, want in zip(array.shape, slot.shape, strict=False)) and array.ndim == len(
+        slot.shape
+    )
+    outer = 0 if slot.part == "lora_b" else -1
+    if not fits or (slot.part != "magnitude" and array.shape[outer] != slot.shape[outer]):
+        raise ModelError(
+            f"{path}: {slot.name} is {array.shape}, but the base needs {slot.shape}. It belongs to another base."
+        )
+    if not np.isfinite(array).all():
+        raise ModelError(f"{path}: {slot.name} holds nan or inf: the training broke. Use an earlier checkpoint.")
+    whole = np.zeros(slot.shape, dtype=np.float32)
+    whole[tuple(slice(0, size) for size in array.shape)] = array * (factor if slot.part == "lora_b" else 1.0)
+    return whole
+
+
+def _peft_scales(config: Mapping[str, Any], folder: Path) -> Any:
+    refused = [key for key in _PEFT_REFUSED if config.get(key)]
+    refused += ["lora_bias"] if config.get("lora_bias") else []
+    refused += [f"bias={config['bias']}"] if config.get("bias", "none") != "none" else []
+    if config.get("peft_type", "LORA") != "LORA":
+        refused.append(f"peft_type={config['peft_type']}")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower() not in ("gaussian", "true", "false"):
+        refused.append(f"init_lora_weights={start}")
+    if refused:
+        raise ModelError(f"{folder}: uses {', '.join(refused)}, which can't be carried over to plain LoRA.")
+
+    def scale(block: int, name: str, rank: int) -> float:
+        full = f"model.layers.{block}.{name}"
+        alpha = _pattern(config.get("alpha_pattern"), full, config.get("lora_alpha", 8))
+        return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+    return scale
+
+
+def _pattern(patterns: Any, name: str, default: Any) -> Any:
+    """PEFT's rank_pattern and alpha_pattern: regular expressions on the end of the name, the first match holds."""
+    for pattern, value in (patterns or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", name):
+            return value
+    return default
+
+
+def _mlx_scale(config: Mapping[str, Any]) -> Any:
+    scale = float((config.get("lora_parameters") or {}).get("scale", 20.0))
+    return lambda _block, _name, _rank: scale
+
+
+def _dropout(config: Mapping[str, Any], is_peft: bool) -> float:
+    return float(
+        (config if is_peft else config.get("lora_parameters") or {}).get("lora_dropout" if is_peft else "dropout", 0.0)
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
+    return dict(body)
+
+
+def _tensors(path: Path) -> dict[str, Array]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError) as error:
+        raise ModelError(f"{path}: can't be read as safetensors ({error}).") from None
+
+
+def scaled(spec: AdapterSpec, factor: float) -> AdapterSpec:
+    """The same adapter at another strength."""
+    return replace(spec, scale=spec.scale * factor)

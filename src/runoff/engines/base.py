@@ -1,0 +1,90 @@
+"""What the training loop and the evaluation ask of a tensor library.
+
+Owns: the Protocols. An engine does forward and backward passes and nothing else: order, padding, targets, averaging,
+learning rates, optimizers, checkpoints and files exist once, above, in plain Python and numpy. Adapter parameters cross
+the border as one flat float32 vector (`runoff.plan.layout`): a few megabytes, so that the optimizer, the resumable
+state and the initial adapter are the same to the bit whatever computes the gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from runoff.data import Batch
+from runoff.plan import AdapterSpec, Slot
+
+__all__ = ["Base", "Engine", "EngineFacts", "Vector"]
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What computes: for the record, and to tell why two runs may differ."""
+
+    name: str
+    device: str
+    dtype: str
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """A base model with one adapter (or none: the bare base, which only scores)."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The adapter's tensors in the flat vector's order; empty for the bare base."""
+
+    def parameters(self) -> Vector:
+        """The adapter as a flat vector (a copy)."""
+
+    def set_parameters(self, parameters: Vector) -> None:
+        """Load the adapter from the flat vector."""
+
+    def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
+        """Forward and backward with dropout; adds `weight` x the gradient of the summed nats. Returns the nats."""
+
+    def take_gradient(self) -> Vector:
+        """The gradient accumulated since the last call, as a flat vector; starts again at 0."""
+
+    def add_gradient(self, gradient: Vector) -> None:
+        """Put back a gradient that was taken (a checkpoint between two updates)."""
+
+    def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
+        """Without dropout or gradient: for each row the nats of its target tokens, in order."""
+
+    def random_state(self) -> bytes:
+        """The dropout's random state."""
+
+    def set_random_state(self, state: bytes) -> None:
+        """Go on from a random state."""
+
+
+class Base(Protocol):
+    """A base model in memory; any number of adapters can sit on it."""
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What computes."""
+
+    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> Engine:
+        """An engine on this base with an adapter of this shape (all zero until set), or the bare base."""
+
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+        """Keep the states below a block from now on, up to a budget. Returns a sentence: kept, or why not."""
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory in use at once so far, where it can be known."""
+
+
+class OpenBase(Protocol):
+    """Loads a model folder."""
+
+    def __call__(self, folder: Path, *, dtype: str) -> Base:
+        """dtype: auto, float32 or bfloat16."""

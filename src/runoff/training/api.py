@@ -1,0 +1,314 @@
+"""From a Config to a Run: gathers what the loop needs, and leaves a whole run folder whatever happens.
+
+Owns: the order of set-up, the lock, the record's identity, resuming. Must not: train (training/loop.py does).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import runoff
+from runoff.config import Config
+from runoff.data import Tokenizer, load_dataset, load_tokenizer
+from runoff.engines import Base, choose_engine, open_base
+from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.errors import ConfigError, RunError, RunoffError
+from runoff.files import write_json, write_text
+from runoff.models import get_model
+from runoff.plan import (
+    EncodedDataset,
+    ModelFacts,
+    Plan,
+    data_facts,
+    encode_dataset,
+    layout,
+    make_plan,
+    read_model_facts,
+)
+from runoff.runs import Identity, Run, RunFolder, create_run, load_run, plan_record, runs_root
+from runoff.training.loop import Ended, Listener, Loop, initial_parameters
+from runoff.training.optimizers import make_optimizer
+from runoff.training.validation import make_validator
+
+__all__ = ["Prepared", "prepare", "train"]
+
+LOSS_DEFINITION = (
+    "token-weighted mean of the cross-entropy in nats over the target tokens of the window; validation: the answers of "
+    "the whole valid set, after the update"
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what it was made from."""
+
+    plan: Plan
+    data: EncodedDataset
+    tokenizer: Tokenizer
+
+
+def prepare(config: Config, *, say: Callable[[str], None] | None = None) -> Prepared:
+    """Find the model, read and tokenize the rows, and do the arithmetic. Loads no weights.
+
+    Raises:
+        RunoffError: whatever is wrong with model, data or settings.
+    """
+    folder = get_model(config.settings.model, progress=say)
+    tokenizer = load_tokenizer(folder)
+    encoded = encode_dataset(load_dataset(config.settings), tokenizer, config.settings)
+    return Prepared(make_plan(config, read_model_facts(folder), data_facts(encoded)), encoded, tokenizer)
+
+
+def train(
+    config: Config,
+    name: str,
+    *,
+    root: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    listen: Listener = lambda _event: None,
+    say: Callable[[str], None] = lambda _text: None,
+    prepared: Prepared | None = None,
+    base: Base | None = None,
+) -> Run:
+    """Train one run and return its record.
+
+    `prepared` and `base` may be passed in by a caller that has them already; else they are made here.
+
+    Raises:
+        RunoffError: one plain sentence; the folder then says `failed`, or does not exist if nothing was started.
+    """
+    if not resume:
+        _refuse_taken(name, root, overwrite)
+    ready = prepared or prepare(config, say=say)
+    engine_name = choose_engine(ready.plan.settings.engine) if base is None else base.facts.name
+    folder = RunFolder((root or runs_root()) / name) if resume else create_run(name, root, overwrite=overwrite)
+    with folder.lock():
+        identity = _resumed(folder, ready) if resume else _new_identity(name, ready)
+        with _marked(folder, identity, resume) as mark:
+            if not resume:
+                _write_plan(folder, ready.plan)
+            loaded = base or open_base(ready.plan.model.folder, engine=engine_name, dtype=ready.plan.settings.dtype)
+            loop = _loop(ready, loaded, folder, listen, say)
+            mark(engine=asdict(loaded.facts))
+            if resume:
+                loop.resume()
+            with _stop_on_signal() as stop_requested:
+                loop.stop_requested = stop_requested
+                ended = loop.run()
+            _write_adapter(folder, ready.plan, ended, loaded.facts.name)
+            mark(status=ended.status, ended=_now(), result=_result(ended, loaded))
+    return load_run(folder.path)
+
+
+def _refuse_taken(name: str, root: Path | None, overwrite: bool) -> None:
+    """Before anything is loaded: a taken name should not cost a minute."""
+    path = (root or runs_root()) / name
+    if not overwrite and path.exists() and any(path.iterdir()):
+        raise RunError(f"{path}: this run exists. Choose another --name, or add --resume or --overwrite.")
+
+
+def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say: Callable[[str], None]) -> Loop:
+    plan, settings = ready.plan, ready.plan.settings
+    engine = base.attach(plan.adapter, seed=settings.seed, checkpointing=settings.grad_checkpoint)
+    count = sum(slot.stop - slot.start for slot in engine.slots)
+    if count != plan.adapter.trainable_parameters:
+        raise RunError(
+            f"{folder.path}: the plan counts {plan.adapter.trainable_parameters} trainable parameters, "
+            f"the engine {count}. This is a bug of Runoff's, please report it."
+        )
+    if settings.trunk_cache != "off":
+        say(base.share_trunk(plan.adapter.lowest_block, budget_bytes=_cache_budget()))
+    start = initial_parameters(engine.slots, engine.parameters(), settings.seed)
+    if settings.resume_adapter_file:
+        start = _started_from(Path(settings.resume_adapter_file), plan)
+    return Loop(
+        plan=plan,
+        train=ready.data.train,
+        validator=make_validator(ready.data.valid, settings) if ready.data.valid else None,
+        base=base,
+        engine=engine,
+        optimizer=make_optimizer(settings),
+        folder=folder,
+        parameters=start,
+        listen=listen,
+    )
+
+
+def _started_from(path: Path, plan: Plan) -> Any:
+    spec, parameters = read_adapter(path if path.is_dir() else path.parent, plan.model)
+    if [slot.name for slot in layout(spec)] != [
+        slot.name for slot in layout(plan.adapter)
+    ] or spec.rank != plan.adapter.rank:
+        raise ConfigError(
+            [f"resume_adapter_file: {path} has another shape than this run's adapter (rank, blocks or keys)."]
+        )
+    return parameters
+
+
+def _cache_budget() -> int:
+    """A quarter of the machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    except (ValueError, OSError):
+        return 2 * 1024**3
+
+
+@contextlib.contextmanager
+def _marked(folder: RunFolder, identity: Identity, resume: bool) -> Iterator[Callable[..., None]]:
+    """Keep run.json true: running while it runs, failed with the reason if it fails."""
+    current = identity
+
+    def mark(**changes: Any) -> None:
+        nonlocal current
+        current = current.model_copy(update=changes)
+        write_json(folder.identity, current.model_dump(mode="json", exclude_none=True))
+
+    mark(status="running")
+    try:
+        yield mark
+    except BaseException as error:
+        reason = str(error) if isinstance(error, RunoffError) else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(RunoffError):
+            mark(status="failed", ended=_now(), result={"reason": reason})
+        raise
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask the loop to stop after the current iteration; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: the caller has to stop us
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_plan(folder: RunFolder, plan: Plan) -> None:
+    write_text(folder.config, plan.config.text)
+    write_json(folder.plan, plan_record(plan).to_json())
+
+
+def _write_adapter(folder: RunFolder, plan: Plan, ended: Ended, engine: str) -> None:
+    model = plan.settings.model
+    if engine == "mlx":
+        write_mlx(folder.adapter, plan.adapter, ended.parameters, model, plan.model.blocks)
+    else:
+        write_peft(folder.adapter, plan.adapter, ended.parameters, str(plan.model.folder))
+
+
+def _result(ended: Ended, base: Base) -> dict[str, Any]:
+    progress = ended.progress
+    return {
+        "reason": ended.reason,
+        "iterations": progress.iteration,
+        "optimizer_updates": progress.optimizer_updates,
+        "target_tokens": progress.target_tokens,
+        "seconds": round(progress.seconds, 3),
+        "peak_memory_bytes": base.peak_memory_bytes(),
+        "adapter_iteration": ended.adapter_iteration,
+        "adapter_reason": ended.adapter_reason,
+        "best_validation_loss": ended.best_loss,
+        "loss_definition": LOSS_DEFINITION,
+    }
+
+
+def _resumed(folder: RunFolder, ready: Prepared) -> Identity:
+    """The identity of the run to go on with.
+
+    Raises:
+        RunError: it is finished, or settings, data or model are not what it was started with.
+    """
+    run = load_run(folder.path)
+    if run.identity.status == "finished":
+        raise RunError(f"{folder.path}: this run is finished. Start a new one under another --name.")
+    now = plan_record(ready.plan)
+    changed = [
+        f"{key} ({run.plan.settings[key].value} then, {value.value} now)"
+        for key, value in now.settings.items()
+        if key in run.plan.settings and run.plan.settings[key].value != value.value
+    ]
+    then = run.identity
+    fresh = _new_identity(run.name, ready)
+    changed += [f"the {what}" for what in ("model", "data") if getattr(then, what) != getattr(fresh, what)]
+    if changed:
+        raise RunError(
+            f"{folder.path}: can't be resumed, since it was started with other values: {', '.join(changed)}."
+        )
+    return then.model_copy(update={"ended": None, "result": {}})
+
+
+def _new_identity(name: str, ready: Prepared) -> Identity:
+    plan = ready.plan
+    data: dict[str, dict[str, Any]] = {
+        split: {"place": facts.place, "rows": facts.rows, "sha256": facts.sha256, "sources": facts.sources}
+        for split, facts in (("train", plan.data.train), ("valid", plan.data.valid))
+        if facts is not None
+    }
+    if plan.data.test_rows is not None:
+        data["test"] = {"rows": plan.data.test_rows, "sha256": plan.data.test_sha256}
+    data["train"]["row_sha256"] = [row.sha256[:16] for row in ready.data.rows.train.rows]
+    return Identity(
+        name=name,
+        status="running",
+        created=_now(),
+        runoff_version=runoff.__version__,
+        command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        packages=_packages(),
+        python=platform.python_version(),
+        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        git=_git(),
+        model=_model_identity(plan.model, plan.settings.model),
+        tokenizer_sha256=ready.tokenizer.sha256,
+        data=data,
+    )
+
+
+def _model_identity(model: ModelFacts, name: str) -> dict[str, Any]:
+    return {"name": name, "folder": str(model.folder), "sha256": model.sha256, "type": model.model_type}
+
+
+def _packages() -> dict[str, str]:
+    names = ("runoff", "numpy", "torch", "transformers", "peft", "tokenizers", "mlx", "mlx-lm")
+    found = {}
+    for package in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _git() -> dict[str, Any] | None:
+    """Revision of the folder the run was started in, and whether it was changed."""
+    try:
+        revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"revision": revision.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,296 @@
+"""The training loop: one, for every engine.
+
+Owns: what happens in which order (micro-batch, update, report, validation, checkpoint, stop), and the record of it.
+Where it departs from mlx_lm/tuner/trainer.py is listed in docs/training.md. Must not: compute gradients (engines do) or
+build what it needs (training/api.py does).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from runoff.data import Batch, Encoded, epoch_order, make_batch
+from runoff.engines.base import Base, Engine, Vector
+from runoff.errors import EngineError, disk_error
+from runoff.files import jsonl, write_bytes
+from runoff.plan import Plan, Slot, learning_rate
+from runoff.runs import MetricRow, RunFolder
+from runoff.training.optimizers import Optimizer, clip_norm
+from runoff.training.state import Checkpoint, Progress, load_checkpoint, load_snapshot, save_checkpoint, save_snapshot
+from runoff.training.validation import Validator
+
+__all__ = ["Ended", "Loop", "Tick", "initial_parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Where a run is, after each iteration: for a progress bar."""
+
+    iteration: int
+    iterations: int
+    epoch: float
+    seconds_left: float | None
+
+
+Listener = Callable[[MetricRow | Tick], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a loop ended, and which adapter it leaves."""
+
+    status: Literal["finished", "interrupted"]
+    reason: str
+    parameters: Vector
+    adapter_iteration: int
+    adapter_reason: str
+    best_loss: float | None
+    progress: Progress
+
+
+def initial_parameters(slots: tuple[Slot, ...], current: Vector, seed: int) -> Vector:
+    """A uniform in +-1/sqrt(in), B zero, as mlx-lm and PEFT start; the same numbers on every engine.
+
+    `current` supplies what the seed does not: DoRA's magnitudes, which come from the base.
+    """
+    random = np.random.Generator(np.random.PCG64([seed, 0xADA]))
+    start = current.copy()
+    for slot in slots:
+        if slot.part == "lora_a":
+            bound = 1 / math.sqrt(slot.layer.in_features)
+            start[slot.start : slot.stop] = random.uniform(-bound, bound, slot.stop - slot.start).astype(np.float32)
+        elif slot.part == "lora_b":
+            start[slot.start : slot.stop] = 0.0
+    return start
+
+
+@dataclass
+class Loop:
+    """A training in progress. `parameters` are the master copy; the engine holds what they were last set to."""
+
+    plan: Plan
+    train: tuple[Encoded, ...]
+    validator: Validator | None
+    base: Base
+    engine: Engine
+    optimizer: Optimizer
+    folder: RunFolder
+    parameters: Vector
+    listen: Listener = lambda _event: None
+    stop_requested: Callable[[], bool] = lambda: False
+    progress: Progress = field(default_factory=Progress)
+    _seconds_per_validation: float | None = None
+    _started: float = 0.0
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint; what was recorded after it is taken back."""
+        checkpoint = load_checkpoint(self.folder.last_checkpoint)
+        self.progress = checkpoint.progress
+        self.parameters = checkpoint.parameters.copy()
+        self.optimizer.state |= {name: array.copy() for name, array in checkpoint.optimizer.items()}
+        self.engine.set_parameters(self.parameters)
+        self.engine.set_random_state(checkpoint.random_state)
+        if self.progress.pending_batches:
+            self.engine.add_gradient(checkpoint.gradient)
+        with self.folder.metrics.open("r+b") as metrics:
+            metrics.truncate(self.progress.metrics_bytes)
+
+    def run(self) -> Ended:
+        """Train to the end, to an early stop, or until asked to stop.
+
+        Raises:
+            EngineError: the loss is no longer a number; the last checkpoint stays good.
+            RunError: the record can't be written.
+        """
+        settings = self.plan.settings
+        self._started = time.monotonic() - self.progress.seconds
+        self.engine.set_parameters(self.parameters)
+        reason = ""
+        if self.progress.iteration == 0:
+            self._validate()
+        for batch in self._batches():
+            self._iteration(batch)
+            at = self.progress.iteration
+            last = at == settings.iters
+            if at % settings.grad_accumulation_steps == 0 or last:
+                self._update()
+            if at % settings.steps_per_report == 0 or last:
+                self._report()
+            if at % settings.steps_per_eval == 0 or last:
+                self._validate()
+            reason = self._stop_reason()
+            if at % settings.save_every == 0 or last or reason:
+                self._save()
+            self._tick()
+            if reason:
+                break
+        status: Literal["finished", "interrupted"] = "interrupted" if reason.startswith("stopped by") else "finished"
+        return self._end(status, reason or f"all {settings.iters} iterations were made")
+
+    def _batches(self) -> Iterator[Batch]:
+        """Micro-batches from where the run is to its end."""
+        settings = self.plan.settings
+        lengths = [len(example.ids) for example in self.train]
+        per_epoch = self.plan.counts.iterations_per_epoch
+        while self.progress.iteration < settings.iters:
+            epoch, position = divmod(self.progress.iteration, per_epoch)
+            order = epoch_order(lengths, settings.batch_size, seed=settings.seed, epoch=epoch)
+            for rows in order[position : position + settings.iters - self.progress.iteration]:
+                yield make_batch([self.train[row] for row in rows])
+
+    def _iteration(self, batch: Batch) -> None:
+        started = time.monotonic()
+        nats = self.engine.accumulate(batch)
+        if not math.isfinite(nats):
+            rows = ", ".join(str(example.row.number) for example in batch.examples)
+            raise EngineError(
+                f"iteration {self.progress.iteration + 1}: the loss is {nats} (training rows {rows}). "
+                f"The last good state is {self.folder.last_checkpoint}; lower learning_rate or set max_grad_norm: 1.0."
+            )
+        progress, tokens = self.progress, batch.target_tokens
+        progress.iteration += 1
+        progress.target_tokens += tokens
+        progress.pending_target_tokens += tokens
+        progress.pending_batches += 1
+        progress.window_nats += nats
+        progress.window_target_tokens += tokens
+        progress.window_seconds += time.monotonic() - started
+
+    def _update(self) -> None:
+        """One optimizer update from the token-weighted mean gradient of the pending micro-batches."""
+        started = time.monotonic()
+        progress, settings = self.progress, self.plan.settings
+        gradient = self.engine.take_gradient() / np.float32(progress.pending_target_tokens)
+        progress.gradient_norm = clip_norm(gradient, settings.max_grad_norm)
+        rate = learning_rate(settings, progress.optimizer_updates)
+        progress.optimizer_updates += 1
+        self.optimizer.update(self.parameters, gradient, rate, progress.optimizer_updates)
+        self.engine.set_parameters(self.parameters)
+        progress.pending_target_tokens = progress.pending_batches = 0
+        progress.window_seconds += time.monotonic() - started
+
+    def _report(self) -> None:
+        progress = self.progress
+        seconds = progress.window_seconds
+        self._record(
+            MetricRow(
+                kind="train",
+                iteration=progress.iteration,
+                nats_per_target_token=progress.window_nats / progress.window_target_tokens,
+                learning_rate=learning_rate(self.plan.settings, max(progress.optimizer_updates - 1, 0)),
+                gradient_norm=progress.gradient_norm,
+                tokens_per_second=progress.window_target_tokens / seconds if seconds else None,
+                peak_memory_bytes=self.base.peak_memory_bytes(),
+            )
+        )
+        progress.window_nats = progress.window_seconds = 0.0
+        progress.window_target_tokens = 0
+
+    def _validate(self) -> None:
+        """Score the valid set and keep the adapter if it is the best so far."""
+        if self.validator is None:
+            return
+        started = time.monotonic()
+        scored = self.validator.score(self.engine)
+        self._seconds_per_validation = time.monotonic() - started
+        loss = math.fsum(row.nats for row in scored) / sum(row.target_tokens for row in scored)
+        at = self.progress.iteration
+        write_bytes(self.folder.validation(at), jsonl(row.to_json() for row in scored))
+        self._record(MetricRow(kind="validation", iteration=at, nats_per_target_token=loss, rows=len(scored)))
+        if at > 0:
+            self._judge(loss)
+
+    def _judge(self, loss: float) -> None:
+        progress, stopping = self.progress, self.plan.settings.early_stopping
+        gain = stopping.min_improvement if stopping else 0.0
+        if progress.best_loss is None or loss < progress.best_loss - gain:
+            progress.best_loss, progress.best_iteration = loss, progress.iteration
+            progress.validations_without_gain = 0
+            names = [slot.name for slot in self.engine.slots]
+            save_snapshot(self.folder.best_snapshot, self.parameters, progress.iteration, names)
+        else:
+            progress.validations_without_gain += 1
+
+    def _stop_reason(self) -> str:
+        progress, stopping = self.progress, self.plan.settings.early_stopping
+        if progress.iteration == self.plan.settings.iters:
+            return ""
+        if self.stop_requested():
+            return f"stopped by the user after iteration {progress.iteration}"
+        if stopping and progress.validations_without_gain >= stopping.patience:
+            return (
+                f"early stop after iteration {progress.iteration}: {stopping.patience} validations in a row without "
+                f"improvement on the loss after iteration {progress.best_iteration}"
+            )
+        return ""
+
+    def _save(self) -> None:
+        """A resumable checkpoint (one, replaced) and a snapshot of the adapter (all kept)."""
+        pending = self.progress.pending_batches > 0
+        gradient = self.engine.take_gradient() if pending else np.zeros(0, dtype=np.float32)
+        if pending:
+            self.engine.add_gradient(gradient)
+        names = [slot.name for slot in self.engine.slots]
+        save_snapshot(self.folder.snapshot(self.progress.iteration), self.parameters, self.progress.iteration, names)
+        self._record(MetricRow(kind="checkpoint", iteration=self.progress.iteration))
+        save_checkpoint(
+            self.folder.last_checkpoint,
+            Checkpoint(
+                progress=replace(self.progress, seconds=time.monotonic() - self._started),
+                parameters=self.parameters,
+                optimizer=self.optimizer.state,
+                gradient=gradient,
+                random_state=self.engine.random_state(),
+            ),
+        )
+
+    def _record(self, row: MetricRow) -> None:
+        """Append one row, with what every row carries, and tell the listener."""
+        progress = self.progress
+        row = replace(
+            row,
+            optimizer_updates=progress.optimizer_updates,
+            epoch=progress.iteration / self.plan.counts.iterations_per_epoch,
+            target_tokens=progress.target_tokens,
+            seconds=round(time.monotonic() - self._started, 3),
+        )
+        line = jsonl([row.to_json()])
+        try:
+            with self.folder.metrics.open("ab") as metrics:
+                metrics.write(line)
+        except OSError as error:
+            raise disk_error(error, self.folder.metrics, "the metrics") from None
+        progress.metrics_bytes += len(line)
+        self.listen(row)
+
+    def _tick(self) -> None:
+        progress, settings = self.progress, self.plan.settings
+        left = settings.iters - progress.iteration
+        seconds = None
+        if progress.iteration:
+            validations = left // settings.steps_per_eval + 1 if self._seconds_per_validation else 0
+            validated = (progress.iteration // settings.steps_per_eval + 1) * (self._seconds_per_validation or 0.0)
+            each = max(time.monotonic() - self._started - validated, 0.0) / progress.iteration
+            seconds = left * each + validations * (self._seconds_per_validation or 0.0) if left else 0.0
+        epoch = progress.iteration / self.plan.counts.iterations_per_epoch
+        self.listen(Tick(progress.iteration, settings.iters, epoch, seconds))
+
+    def _end(self, status: Literal["finished", "interrupted"], reason: str) -> Ended:
+        """Choose the adapter that ships: the best validated one, else the last."""
+        progress = self.progress
+        progress.seconds = time.monotonic() - self._started
+        if progress.best_iteration is None:
+            why = "the last one: there was no validation to choose by"
+            return Ended(status, reason, self.parameters, progress.iteration, why, None, progress)
+        rows = self.validator.rows if self.validator else 0
+        why = f"the lowest loss on the {rows} validation rows"
+        best = load_snapshot(self.folder.best_snapshot)
+        return Ended(
+            status, reason, best, progress.best_iteration, why, progress.best_loss, Progress(**asdict(progress))
+        )

@@ -1,0 +1,95 @@
+"""The optimizers, once for all engines: MLX's arithmetic in numpy on the flat vector of adapter parameters.
+
+Owns: Adam, AdamW and SGD as mlx/optimizers/optimizers.py computes them (no bias correction unless asked for; decoupled
+weight decay; 0.01 by default in AdamW), and gradient clipping. Tests hold them equal to MLX's own. Must not: know
+schedules (the rate comes in) or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from runoff.config import Settings
+from runoff.engines.base import Vector
+
+__all__ = ["Adam", "Optimizer", "Sgd", "clip_norm", "make_optimizer"]
+
+
+@dataclass
+class Adam:
+    """Adam and, with weight decay, AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    bias_correction: bool = False
+    state: dict[str, Vector] = field(default_factory=dict)
+
+    def update(self, parameters: Vector, gradient: Vector, rate: float, update: int) -> None:
+        """Change the parameters in place. `update` counts from 1."""
+        if not self.state:
+            self.state |= {"m": np.zeros_like(parameters), "v": np.zeros_like(parameters)}
+        m, v = self.state["m"], self.state["v"]
+        m *= self.beta1
+        m += (1 - self.beta1) * gradient
+        v *= self.beta2
+        v += (1 - self.beta2) * np.square(gradient)
+        parameters *= 1 - rate * self.weight_decay
+        if self.bias_correction:
+            c1 = rate / (1 - self.beta1**update)
+            c2 = 1 / np.sqrt(1 - self.beta2**update)
+            parameters -= c1 * m / (np.sqrt(v) * np.float32(c2) + self.eps)
+        else:
+            parameters -= rate * m / (np.sqrt(v) + self.eps)
+
+
+@dataclass
+class Sgd:
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+    state: dict[str, Vector] = field(default_factory=dict)
+
+    def update(self, parameters: Vector, gradient: Vector, rate: float, update: int) -> None:
+        """Change the parameters in place."""
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * parameters
+        if self.momentum <= 0:
+            parameters -= rate * gradient
+            return
+        if not self.state:
+            self.state["v"] = np.zeros_like(parameters)
+        v = self.state["v"]
+        v *= self.momentum
+        v += (1 - self.dampening) * gradient
+        parameters -= rate * (gradient + self.momentum * v if self.nesterov else v)
+
+
+Optimizer = Adam | Sgd
+
+
+def make_optimizer(settings: Settings) -> Optimizer:
+    """The optimizer that the settings name, with MLX's defaults."""
+    given: Mapping[str, Any] = settings.optimizer_config.get(settings.optimizer) or {}
+    if settings.optimizer == "sgd":
+        return Sgd(**given)
+    options = dict(given)
+    beta1, beta2 = options.pop("betas", (0.9, 0.999))
+    default_decay = 0.01 if settings.optimizer == "adamw" else 0.0
+    return Adam(beta1, beta2, **{"weight_decay": default_decay, **options})
+
+
+def clip_norm(gradient: Vector, limit: float | None) -> float:
+    """Scale the gradient in place to a norm of at most `limit`; returns its norm before."""
+    norm = float(np.sqrt(np.square(gradient, dtype=np.float64).sum()))
+    if limit is not None and norm > limit:
+        gradient *= limit / norm
+    return norm

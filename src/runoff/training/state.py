@@ -1,0 +1,113 @@
+"""Everything a run needs to go on to the bit: one safetensors file, whole or absent.
+
+Owns: what is in a checkpoint and in a snapshot. Must not: decide when to save.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from runoff.engines.base import Vector
+from runoff.errors import RunError
+from runoff.files import write_bytes
+
+__all__ = ["Checkpoint", "Progress", "load_checkpoint", "load_snapshot", "save_checkpoint", "save_snapshot"]
+
+
+@dataclass
+class Progress:
+    """The loop's counters. Sums since the last report are kept so that a resumed report is the same report."""
+
+    iteration: int = 0
+    optimizer_updates: int = 0
+    target_tokens: int = 0
+    seconds: float = 0.0
+    pending_target_tokens: int = 0
+    pending_batches: int = 0
+    window_nats: float = 0.0
+    window_target_tokens: int = 0
+    window_seconds: float = 0.0
+    gradient_norm: float | None = None
+    best_loss: float | None = None
+    best_iteration: int | None = None
+    validations_without_gain: int = 0
+    metrics_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A resumable state, read back."""
+
+    progress: Progress
+    parameters: Vector
+    optimizer: dict[str, Vector]
+    gradient: Vector
+    random_state: bytes
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the resumable state.
+
+    Raises:
+        RunError: the disk is full or the folder is not writable; the previous checkpoint stays good.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "parameters": checkpoint.parameters,
+        "gradient": checkpoint.gradient,
+        "random_state": np.frombuffer(checkpoint.random_state, dtype=np.uint8),
+        **{f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()},
+    }
+    metadata = {"progress": json.dumps(asdict(checkpoint.progress))}
+    write_bytes(path, safetensors.numpy.save(arrays, metadata))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a resumable state.
+
+    Raises:
+        RunError: there is none, or it is not one of ours.
+    """
+    arrays, metadata = _read(path)
+    known = {field.name for field in fields(Progress)}
+    progress = {key: value for key, value in json.loads(metadata["progress"]).items() if key in known}
+    return Checkpoint(
+        progress=Progress(**progress),
+        parameters=arrays["parameters"],
+        optimizer={
+            name.removeprefix("optimizer."): array for name, array in arrays.items() if name.startswith("optimizer.")
+        },
+        gradient=arrays["gradient"],
+        random_state=arrays["random_state"].tobytes(),
+    )
+
+
+def save_snapshot(path: Path, parameters: Vector, iteration: int, names: Sequence[str]) -> None:
+    """Write an adapter's parameters alone."""
+    metadata = {"iteration": str(iteration), "layout": json.dumps(list(names))}
+    write_bytes(path, safetensors.numpy.save({"parameters": parameters}, metadata))
+
+
+def load_snapshot(path: Path) -> Vector:
+    """Read an adapter's parameters."""
+    parameters: Vector = _read(path)[0]["parameters"]
+    return parameters
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(
+            f"{path}: there is no checkpoint to go on from. Train from the start with --overwrite."
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: can't be read ({error}). Train from the start with --overwrite.") from None

@@ -1,0 +1,137 @@
+"""A deterministic engine in numpy: a real model with real gradients, small enough that a test takes milliseconds.
+
+The "model" predicts the bucket of the next token from the bucket of the present one: fixed random features of the
+present token, through the low-rank matrices of the adapter, give the logits over the buckets. All adapted layers of one
+block share a feature map, so that every adapter tensor has a gradient. It implements `runoff.engines.base` as the torch
+engine does and passes the same contract suite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from runoff.data import Batch
+from runoff.engines.base import EngineFacts, Vector
+from runoff.plan import AdapterSpec, Slot, layout
+
+BUCKETS = 32
+
+
+def _features(seed: int, width: int) -> npt.NDArray[np.float64]:
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal((BUCKETS, width)) / np.sqrt(width)
+
+
+@dataclass
+class FakeBase:
+    """Holds nothing but its attached adapters."""
+
+    attached: int = 0
+    trunk: int | None = None
+
+    @property
+    def facts(self) -> EngineFacts:
+        return EngineFacts("fake", "cpu", "float64", {"fake": "1"})
+
+    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> FakeEngine:
+        self.attached += 1
+        return FakeEngine(spec, np.random.Generator(np.random.PCG64(seed)))
+
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+        self.trunk = lowest_block
+        return f"Trunk cache on: {lowest_block} blocks."
+
+    def peak_memory_bytes(self) -> int | None:
+        return 123_456_789
+
+
+@dataclass
+class FakeEngine:
+    """One adapter."""
+
+    spec: AdapterSpec | None
+    random: np.random.Generator
+    _parameters: Vector = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    _gradient: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        size = self.slots[-1].stop if self.slots else 0
+        self._parameters = np.zeros(size, dtype=np.float32)
+        self._gradient = np.zeros(size)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return layout(self.spec) if self.spec else ()
+
+    def parameters(self) -> Vector:
+        return self._parameters.copy()
+
+    def set_parameters(self, parameters: Vector) -> None:
+        self._parameters = np.array(parameters, dtype=np.float32)
+
+    def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
+        present, target = _pairs(batch)
+        dropout = self.spec.dropout if self.spec else 0.0
+        keep = (self.random.random((len(target), 1)) >= dropout) / (1 - dropout)
+        nats, delta = self._nats(present, target, keep)
+        for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
+            first, second = self._view(a), self._view(b)
+            x = _features(a.layer.block, a.layer.in_features)[present] * keep
+            out = delta @ _readout(b.layer.out_features) * self._scale()
+            self._gradient[b.start : b.stop] += weight * (out.T @ (x @ first.T)).ravel()
+            self._gradient[a.start : a.stop] += weight * ((out @ second).T @ x).ravel()
+        return float(nats.sum())
+
+    def take_gradient(self) -> Vector:
+        taken = self._gradient.astype(np.float32)
+        self._gradient = np.zeros_like(self._gradient)
+        return taken
+
+    def add_gradient(self, gradient: Vector) -> None:
+        self._gradient = self._gradient + gradient
+
+    def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
+        present, target = _pairs(batch)
+        nats, _ = self._nats(present, target, np.ones((len(target), 1)))
+        return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
+    def random_state(self) -> bytes:
+        return repr(self.random.bit_generator.state).encode()
+
+    def set_random_state(self, state: bytes) -> None:
+        import ast
+
+        self.random.bit_generator.state = ast.literal_eval(state.decode())
+
+    def _nats(
+        self, present: npt.NDArray[np.int64], target: npt.NDArray[np.int64], keep: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        logits = np.zeros((len(target), BUCKETS))
+        for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
+            x = _features(a.layer.block, a.layer.in_features)[present] * keep
+            logits += self._scale() * (x @ self._view(a).T @ self._view(b).T) @ _readout(b.layer.out_features).T
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        chances = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+        rows = np.arange(len(target))
+        delta = chances.copy()
+        delta[rows, target] -= 1
+        return -np.log(chances[rows, target]), delta
+
+    def _scale(self) -> float:
+        return self.spec.scale if self.spec else 0.0
+
+    def _view(self, slot: Slot) -> npt.NDArray[np.float64]:
+        return self._parameters[slot.start : slot.stop].reshape(slot.shape).astype(np.float64)
+
+
+def _readout(width: int) -> npt.NDArray[np.float64]:
+    return _features(10_000 + width, width)
+
+
+def _pairs(batch: Batch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Buckets of the present token and of the target, row after row."""
+    rows, columns = np.nonzero(batch.targets)
+    ids = batch.ids.astype(np.int64) % BUCKETS
+    return ids[rows, columns - 1], ids[rows, columns]
