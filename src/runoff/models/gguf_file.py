@@ -6,7 +6,7 @@ Must not: know what a llama model or a tokenizer is. Whatever is wrong with the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,14 +49,17 @@ class GgufFile:
     """The file's metadata (by key) and tensors (by llama.cpp's names)."""
 
     path: Path
-    fields: Mapping[str, Any]
-    tensors: Mapping[str, GgufTensor]
+    fields: Mapping[str, Any] = field(repr=False)
+    tensors: Mapping[str, GgufTensor] = field(repr=False)
 
     def find(self, key: str, kind: type[T]) -> T | None:
         """The value of a metadata key, or None where the file has no such key."""
         if key not in self.fields:
             return None
-        value = self.fields[key].contents()
+        try:
+            value = self.fields[key].contents()
+        except _BROKEN as error:
+            raise self.problem(f'its "{key}" can\'t be read') from error
         if kind is float and isinstance(value, int):
             value = float(value)
         if not isinstance(value, kind):

@@ -17,6 +17,7 @@ import numpy as np
 
 from runoff.data import Batch, Encoded, epoch_order, make_batch
 from runoff.engines.base import Base, Engine, Vector
+from runoff.engines.scoring import mean_loss
 from runoff.errors import EngineError, disk_error
 from runoff.files import jsonl, write_bytes
 from runoff.plan import Plan, Slot, learning_rate
@@ -199,7 +200,7 @@ class Loop:
         started = time.monotonic()
         scored = self.validator.score(self.engine)
         self._seconds_per_validation = time.monotonic() - started
-        loss = math.fsum(row.nats for row in scored) / sum(row.target_tokens for row in scored)
+        loss = mean_loss(scored)
         at = self.progress.iteration
         write_bytes(self.folder.validation(at), jsonl(row.to_json() for row in scored))
         self._record(MetricRow(kind="validation", iteration=at, nats_per_target_token=loss, rows=len(scored)))

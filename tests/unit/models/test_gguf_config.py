@@ -209,7 +209,7 @@ def test_garbage_is_called_garbage(content: bytes, tmp_path: Path) -> None:
 def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
     path = tiny.write_tiny(tmp_path / "a.gguf")
     whole = path.read_bytes()
-    for share in np.linspace(0, 0.999, 60):
+    for share in np.linspace(0, 0.999, 30):
         path.write_bytes(whole[: int(len(whole) * share)])
         assert "not a whole GGUF file" in refusal(path)
 
@@ -218,8 +218,8 @@ def test_a_damaged_header_never_ends_in_anything_but_a_sentence(tmp_path: Path) 
     path = tiny.write_tiny(tmp_path / "a.gguf")
     whole = path.read_bytes()
     header = whole.index(b"blk.1.ffn_down.weight") + 64
-    chance = random.Random(0)
-    for _ in range(150):
+    chance = random.Random(3)
+    for _ in range(100):
         damaged = bytearray(whole)
         for _ in range(chance.choice((1, 1, 2, 8))):
             damaged[chance.randrange(header)] = chance.randrange(256)

@@ -1,0 +1,65 @@
+"""Scoring held-out rows under one adapter: the same batches for every run, a value per example.
+
+Owns: the scored row and the order of scoring. Must not: know which rows or why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from runoff.data import Batch, Encoded, fixed_order, make_batch
+from runoff.engines.base import Engine
+
+__all__ = ["SCORING_BATCH_ROWS", "ScoredRow", "mean_loss", "score_batches", "scoring_batches"]
+
+SCORING_BATCH_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """One held-out example under one adapter.
+
+    nats: summed over its target tokens (the answer and its end token). end_nats: the end token's share of it.
+    sha256: the row's. row: its line in the file.
+    """
+
+    row: int
+    source: str | None
+    sha256: str
+    nats: float
+    target_tokens: int
+    end_nats: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        """The inverse of `to_json`; a nan that was stored by its name is a nan again."""
+        return cls(**{name: body[name] for name in cls.__slots__} | {key: float(body[key]) for key in ("nats", "end_nats")})
+
+
+def scoring_batches(examples: Sequence[Encoded]) -> tuple[Batch, ...]:
+    """Batches of near lengths, the same for every run."""
+    order = fixed_order([len(example.ids) for example in examples], SCORING_BATCH_ROWS)
+    return tuple(make_batch([examples[index] for index in rows]) for rows in order)
+
+
+def score_batches(engine: Engine, batches: Sequence[Batch]) -> list[ScoredRow]:
+    """Every row, in row order."""
+    return sorted((row for batch in batches for row in _score(engine, batch)), key=lambda scored: scored.row)
+
+
+def mean_loss(rows: Sequence[ScoredRow]) -> float:
+    """Nats per target token over all rows."""
+    return math.fsum(row.nats for row in rows) / sum(row.target_tokens for row in rows)
+
+
+def _score(engine: Engine, batch: Batch) -> Iterator[ScoredRow]:
+    for example, nats in zip(batch.examples, engine.score(batch), strict=True):
+        row = example.row
+        yield ScoredRow(row.number, row.source, row.sha256, math.fsum(nats), len(nats), float(nats[-1]))
