@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -21,9 +22,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: the disk is full or the folder is not writable.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
@@ -32,7 +33,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         raise disk_error(error, path, path.name) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,9 +43,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, body: Any) -> None:
-    """JSON for people and programs; NaN and infinity are written as null with their name beside them never lost."""
+    """JSON for people and programs; NaN and infinity are written as their names."""
     text = json.dumps(_finite(body), ensure_ascii=False, indent=1, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, _encoded(text + "\n"))
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; half a character (a lone surrogate, in a file name or a row) becomes JSON's escape of it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _finite(value: Any) -> Any:
@@ -59,4 +66,4 @@ def _finite(value: Any) -> Any:
 
 def jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows as JSON lines."""
-    return b"".join(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode() + b"\n" for row in rows)
+    return b"".join(_encoded(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)) + b"\n" for row in rows)

@@ -43,7 +43,7 @@ def options(
 
 
 def run() -> None:
-    """Entry point: a RunoffError becomes its sentence and its exit code; anything else is a bug of ours, and says so."""
+    """Entry point: a RunoffError becomes its sentence and exit code; anything else is a bug of ours, and says so."""
     try:
         app()
     except RunoffError as error:

@@ -118,7 +118,9 @@ def load_evaluations(run: Run) -> list[Evaluation]:
             for name in ("rows.jsonl", "base.jsonl")
         ]
         found.append(
-            Evaluation(run.name, body["key"], body["test"], body["engine"], body["adapter_sha256"], scored[0], scored[1])
+            Evaluation(
+                run.name, body["key"], body["test"], body["engine"], body["adapter_sha256"], scored[0], scored[1]
+            )
         )
     return found
 
@@ -127,7 +129,8 @@ def _one_base(runs: Sequence[Run], say: Callable[[str], None]) -> ModelFacts:
     names = {str(run.identity.model.get("sha256")): run.name for run in runs}
     if len(names) > 1:
         raise RunError(
-            f"{' and '.join(names.values())} were trained on different base models, so they can't be scored in one pass. "
+            f"{' and '.join(names.values())} were trained on different base models, so they can't be scored in one "
+            "pass. "
             "Evaluate them one by one."
         )
     model = runs[0].identity.model
@@ -145,7 +148,9 @@ def _test_beside(run: Run) -> Path:
     data = run.plan.settings.get("data")
     path = Path(str(data.value)) / "test.jsonl" if data and data.value else Path("test.jsonl")
     if not path.exists():
-        raise DataError(f"{path}: there is no test set beside the training data. Name one: runoff evaluate ... --test FILE.")
+        raise DataError(
+            f"{path}: there is no test set beside the training data. Name one: runoff evaluate ... --test FILE."
+        )
     return path
 
 
@@ -157,7 +162,9 @@ def _held_out(rows: RowSet, runs: Sequence[Run]) -> tuple[list[Row], dict[int, s
     left_out = {row.number: trained[row.sha256[:16]] for row in rows.rows if row.sha256[:16] in trained}
     kept = [row for row in rows.rows if row.number not in left_out]
     if not kept:
-        raise DataError(f"{rows.place}: every row of it is among the training rows of {', '.join(set(left_out.values()))}.")
+        raise DataError(
+            f"{rows.place}: every row of it is among the training rows of {', '.join(set(left_out.values()))}."
+        )
     return kept, left_out
 
 

@@ -12,7 +12,7 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from runoff.plan import (
     make_plan,
     read_model_facts,
 )
-from runoff.runs import Identity, Run, RunFolder, create_run, load_run, plan_record, runs_root
+from runoff.runs import Identity, Run, RunFolder, Value, create_run, free_folder, load_run, plan_record
 from runoff.training.loop import Ended, Listener, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
 from runoff.training.validation import make_validator
@@ -89,34 +89,29 @@ def train(
     Raises:
         RunoffError: one plain sentence; the folder then says `failed`, or does not exist if nothing was started.
     """
-    if not resume:
-        _refuse_taken(name, root, overwrite)
+    folder = load_run(name, root).folder if resume else free_folder(name, root, overwrite=overwrite)
     ready = prepared or prepare(config, say=say)
-    engine_name = choose_engine(ready.plan.settings.engine) if base is None else base.facts.name
-    folder = RunFolder((root or runs_root()) / name) if resume else create_run(name, root, overwrite=overwrite)
+    if resume:
+        with folder.lock():
+            _resumed(folder, ready)
+    settings = ready.plan.settings
+    loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
+    loop = _loop(ready, loaded, folder, listen, say)
+    if not resume:  # from here on there is something to keep
+        create_run(name, root, overwrite=overwrite)
     with folder.lock():
         identity = _resumed(folder, ready) if resume else _new_identity(name, ready)
-        with _marked(folder, identity, resume) as mark:
+        if resume:
+            loop.resume()
+        with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
             if not resume:
                 _write_plan(folder, ready.plan)
-            loaded = base or open_base(ready.plan.model.folder, engine=engine_name, dtype=ready.plan.settings.dtype)
-            loop = _loop(ready, loaded, folder, listen, say)
-            mark(engine=asdict(loaded.facts))
-            if resume:
-                loop.resume()
             with _stop_on_signal() as stop_requested:
                 loop.stop_requested = stop_requested
                 ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
             mark(status=ended.status, ended=_now(), result=_result(ended, loaded))
     return load_run(folder.path)
-
-
-def _refuse_taken(name: str, root: Path | None, overwrite: bool) -> None:
-    """Before anything is loaded: a taken name should not cost a minute."""
-    path = (root or runs_root()) / name
-    if not overwrite and path.exists() and any(path.iterdir()):
-        raise RunError(f"{path}: this run exists. Choose another --name, or add --resume or --overwrite.")
 
 
 def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say: Callable[[str], None]) -> Loop:
@@ -136,7 +131,7 @@ def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say:
     return Loop(
         plan=plan,
         train=ready.data.train,
-        validator=make_validator(ready.data.valid, settings) if ready.data.valid else None,
+        validator=make_validator(ready.data.valid, settings) if plan.counts.validation_rows else None,
         base=base,
         engine=engine,
         optimizer=make_optimizer(settings),
@@ -147,7 +142,7 @@ def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say:
 
 
 def _started_from(path: Path, plan: Plan) -> Any:
-    spec, parameters = read_adapter(path if path.is_dir() else path.parent, plan.model)
+    spec, parameters = read_adapter(path, plan.model)
     if [slot.name for slot in layout(spec)] != [
         slot.name for slot in layout(plan.adapter)
     ] or spec.rank != plan.adapter.rank:
@@ -166,7 +161,7 @@ def _cache_budget() -> int:
 
 
 @contextlib.contextmanager
-def _marked(folder: RunFolder, identity: Identity, resume: bool) -> Iterator[Callable[..., None]]:
+def _marked(folder: RunFolder, identity: Identity) -> Iterator[Callable[..., None]]:
     """Keep run.json true: running while it runs, failed with the reason if it fails."""
     current = identity
 
@@ -180,8 +175,11 @@ def _marked(folder: RunFolder, identity: Identity, resume: bool) -> Iterator[Cal
         yield mark
     except BaseException as error:
         reason = str(error) if isinstance(error, RunoffError) else f"{type(error).__name__}: {error}"
+        status = "failed"
+        if isinstance(error, KeyboardInterrupt):
+            status, reason = "interrupted", "stopped at once by the user, at a second Ctrl-C or outside an iteration"
         with contextlib.suppress(RunoffError):
-            mark(status="failed", ended=_now(), result={"reason": reason})
+            mark(status=status, ended=_now(), result={"reason": reason})
         raise
 
 
@@ -245,20 +243,37 @@ def _resumed(folder: RunFolder, ready: Prepared) -> Identity:
     run = load_run(folder.path)
     if run.identity.status == "finished":
         raise RunError(f"{folder.path}: this run is finished. Start a new one under another --name.")
-    now = plan_record(ready.plan)
-    changed = [
-        f"{key} ({run.plan.settings[key].value} then, {value.value} now)"
-        for key, value in now.settings.items()
-        if key in run.plan.settings and run.plan.settings[key].value != value.value
+    changed = list(_changed_settings(run.plan.settings, plan_record(ready.plan).settings))
+    then, now = run.identity, _new_identity(run.name, ready)
+    changed += [
+        what
+        for what, old, new in (
+            ("the model's weights", then.model.get("sha256"), now.model["sha256"]),
+            ("the tokenizer or chat template", then.tokenizer_sha256, now.tokenizer_sha256),
+            *((f"the {part} rows", _rows_sha256(then, part), _rows_sha256(now, part)) for part in ("train", "valid")),
+        )
+        if old != new
     ]
-    then = run.identity
-    fresh = _new_identity(run.name, ready)
-    changed += [f"the {what}" for what in ("model", "data") if getattr(then, what) != getattr(fresh, what)]
     if changed:
         raise RunError(
             f"{folder.path}: can't be resumed, since it was started with other values: {', '.join(changed)}."
         )
     return then.model_copy(update={"ended": None, "result": {}})
+
+
+def _changed_settings(then: Mapping[str, Value], now: Mapping[str, Value]) -> Iterator[str]:
+    for key in dict.fromkeys([*then, *now]):
+        old, new = then.get(key), now.get(key)
+        if old is None and new is not None and new.origin.kind == "default":
+            continue  # a setting that the older Runoff did not have, or whose parts were given one by one
+        values = [None if value is None else value.value for value in (old, new)]
+        if values[0] != values[1]:
+            before, after = ("unset" if value is None else value for value in values)
+            yield f"{key} ({before} then, {after} now)"
+
+
+def _rows_sha256(identity: Identity, part: str) -> Any:
+    return (identity.data.get(part) or {}).get("sha256")
 
 
 def _new_identity(name: str, ready: Prepared) -> Identity:

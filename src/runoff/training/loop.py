@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,12 +18,12 @@ import numpy as np
 from runoff.data import Batch, Encoded, epoch_order, make_batch
 from runoff.engines.base import Base, Engine, Vector
 from runoff.engines.scoring import mean_loss
-from runoff.errors import EngineError, disk_error
+from runoff.errors import EngineError, RunError, disk_error
 from runoff.files import jsonl, write_bytes
 from runoff.plan import Plan, Slot, learning_rate
 from runoff.runs import MetricRow, RunFolder
 from runoff.training.optimizers import Optimizer, clip_norm
-from runoff.training.state import Checkpoint, Progress, load_checkpoint, load_snapshot, save_checkpoint, save_snapshot
+from runoff.training.state import Checkpoint, Progress, load_checkpoint, save_checkpoint, save_snapshot
 from runoff.training.validation import Validator
 
 __all__ = ["Ended", "Loop", "Tick", "initial_parameters"]
@@ -86,12 +86,18 @@ class Loop:
     listen: Listener = lambda _event: None
     stop_requested: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
+    best: Vector | None = None
     _seconds_per_validation: float | None = None
     _started: float = 0.0
 
     def resume(self) -> None:
         """Go on from the last checkpoint; what was recorded after it is taken back."""
         checkpoint = load_checkpoint(self.folder.last_checkpoint)
+        if checkpoint.parameters.shape != self.parameters.shape:
+            raise RunError(
+                f"{self.folder.last_checkpoint}: holds {checkpoint.parameters.size} parameters, but the plan needs "
+                f"{self.parameters.size}. Train from the start with --overwrite."
+            )
         self.progress = checkpoint.progress
         self.parameters = checkpoint.parameters.copy()
         self.optimizer.state |= {name: array.copy() for name, array in checkpoint.optimizer.items()}
@@ -99,8 +105,9 @@ class Loop:
         self.engine.set_random_state(checkpoint.random_state)
         if self.progress.pending_batches:
             self.engine.add_gradient(checkpoint.gradient)
-        with self.folder.metrics.open("r+b") as metrics:
-            metrics.truncate(self.progress.metrics_bytes)
+        self.folder.take_back(self.progress.iteration, self.progress.metrics_bytes)
+        if checkpoint.best.size:
+            self._keep_best(checkpoint.best.copy())
 
     def run(self) -> Ended:
         """Train to the end, to an early stop, or until asked to stop.
@@ -112,10 +119,10 @@ class Loop:
         settings = self.plan.settings
         self._started = time.monotonic() - self.progress.seconds
         self.engine.set_parameters(self.parameters)
-        reason = ""
         if self.progress.iteration == 0:
             self._validate()
-        for batch in self._batches():
+        reason = self._stop_reason() if self.progress.iteration else ""
+        for batch in () if reason else self._batches():
             self._iteration(batch)
             at = self.progress.iteration
             last = at == settings.iters
@@ -151,8 +158,7 @@ class Loop:
         if not math.isfinite(nats):
             rows = ", ".join(str(example.row.number) for example in batch.examples)
             raise EngineError(
-                f"iteration {self.progress.iteration + 1}: the loss is {nats} (training rows {rows}). "
-                f"The last good state is {self.folder.last_checkpoint}; lower learning_rate or set max_grad_norm: 1.0."
+                f"iteration {self.progress.iteration + 1}: the loss is {nats} (training rows {rows}). {self._cure()}"
             )
         progress, tokens = self.progress, batch.target_tokens
         progress.iteration += 1
@@ -163,6 +169,11 @@ class Loop:
         progress.window_target_tokens += tokens
         progress.window_seconds += time.monotonic() - started
 
+    def _cure(self) -> str:
+        saved = self.folder.last_checkpoint
+        good = f"The last good state is {saved}" if saved.exists() else "No checkpoint was saved before it"
+        return f"{good}; lower learning_rate or set max_grad_norm: 1.0."
+
     def _update(self) -> None:
         """One optimizer update from the token-weighted mean gradient of the pending micro-batches."""
         started = time.monotonic()
@@ -171,7 +182,14 @@ class Loop:
         progress.gradient_norm = clip_norm(gradient, settings.max_grad_norm)
         rate = learning_rate(settings, progress.optimizer_updates)
         progress.optimizer_updates += 1
-        self.optimizer.update(self.parameters, gradient, rate, progress.optimizer_updates)
+        with np.errstate(all="ignore"):  # what overflows is found and named below
+            self.optimizer.update(self.parameters, gradient, rate, progress.optimizer_updates)
+        if not (math.isfinite(progress.gradient_norm) and np.isfinite(self.parameters).all()):
+            raise EngineError(
+                f"iteration {progress.iteration}: the adapter is no longer made of numbers after optimizer update "
+                f"{progress.optimizer_updates} (gradient norm {progress.gradient_norm:g}, learning rate {rate:g}). "
+                f"{self._cure()}"
+            )
         self.engine.set_parameters(self.parameters)
         progress.pending_target_tokens = progress.pending_batches = 0
         progress.window_seconds += time.monotonic() - started
@@ -200,23 +218,36 @@ class Loop:
         started = time.monotonic()
         scored = self.validator.score(self.engine)
         self._seconds_per_validation = time.monotonic() - started
-        loss = mean_loss(scored)
+        broken = [str(row.row) for row in scored if not math.isfinite(row.nats)]
+        loss = math.nan if broken else mean_loss(scored)
         at = self.progress.iteration
         write_bytes(self.folder.validation(at), jsonl(row.to_json() for row in scored))
         self._record(MetricRow(kind="validation", iteration=at, nats_per_target_token=loss, rows=len(scored)))
+        if broken:
+            raise EngineError(
+                f"validation after iteration {at}: the loss of valid rows {', '.join(broken)} is not a number. "
+                f"{self._cure()}"
+            )
         if at > 0:
             self._judge(loss)
 
     def _judge(self, loss: float) -> None:
+        """The lowest loss is the best; only a fall by more than min_improvement puts off the early stop."""
         progress, stopping = self.progress, self.plan.settings.early_stopping
         gain = stopping.min_improvement if stopping else 0.0
-        if progress.best_loss is None or loss < progress.best_loss - gain:
+        if progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_iteration = loss, progress.iteration
+            self._keep_best(self.parameters.copy())
+        if progress.gain_loss is None or loss < progress.gain_loss - gain:
+            progress.gain_loss, progress.gain_iteration = loss, progress.iteration
             progress.validations_without_gain = 0
-            names = [slot.name for slot in self.engine.slots]
-            save_snapshot(self.folder.best_snapshot, self.parameters, progress.iteration, names)
         else:
             progress.validations_without_gain += 1
+
+    def _keep_best(self, parameters: Vector) -> None:
+        self.best = parameters
+        names = [slot.name for slot in self.engine.slots]
+        save_snapshot(self.folder.best_snapshot, parameters, self.progress.best_iteration or 0, names)
 
     def _stop_reason(self) -> str:
         progress, stopping = self.progress, self.plan.settings.early_stopping
@@ -227,7 +258,7 @@ class Loop:
         if stopping and progress.validations_without_gain >= stopping.patience:
             return (
                 f"early stop after iteration {progress.iteration}: {stopping.patience} validations in a row without "
-                f"improvement on the loss after iteration {progress.best_iteration}"
+                f"improvement on the loss after iteration {progress.gain_iteration}"
             )
         return ""
 
@@ -247,6 +278,7 @@ class Loop:
                 parameters=self.parameters,
                 optimizer=self.optimizer.state,
                 gradient=gradient,
+                best=self.best if self.best is not None else np.zeros(0, dtype=np.float32),
                 random_state=self.engine.random_state(),
             ),
         )
@@ -286,12 +318,9 @@ class Loop:
         """Choose the adapter that ships: the best validated one, else the last."""
         progress = self.progress
         progress.seconds = time.monotonic() - self._started
-        if progress.best_iteration is None:
+        if self.best is None or progress.best_iteration is None:
             why = "the last one: there was no validation to choose by"
             return Ended(status, reason, self.parameters, progress.iteration, why, None, progress)
         rows = self.validator.rows if self.validator else 0
         why = f"the lowest loss on the {rows} validation rows"
-        best = load_snapshot(self.folder.best_snapshot)
-        return Ended(
-            status, reason, best, progress.best_iteration, why, progress.best_loss, Progress(**asdict(progress))
-        )
+        return Ended(status, reason, self.best, progress.best_iteration, why, progress.best_loss, progress)

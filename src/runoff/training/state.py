@@ -24,7 +24,10 @@ __all__ = ["Checkpoint", "Progress", "load_checkpoint", "load_snapshot", "save_c
 
 @dataclass
 class Progress:
-    """The loop's counters. Sums since the last report are kept so that a resumed report is the same report."""
+    """The loop's counters. Sums since the last report are kept so that a resumed report is the same report.
+
+    best_*: the lowest validation loss. gain_*: the last one that was an improvement in the sense of early stopping.
+    """
 
     iteration: int = 0
     optimizer_updates: int = 0
@@ -38,18 +41,21 @@ class Progress:
     gradient_norm: float | None = None
     best_loss: float | None = None
     best_iteration: int | None = None
+    gain_loss: float | None = None
+    gain_iteration: int | None = None
     validations_without_gain: int = 0
     metrics_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A resumable state, read back."""
+    """A resumable state. `gradient` and `best` (the best validated adapter) are empty where there is none."""
 
     progress: Progress
     parameters: Vector
     optimizer: dict[str, Vector]
     gradient: Vector
+    best: Vector
     random_state: bytes
 
 
@@ -62,6 +68,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "parameters": checkpoint.parameters,
         "gradient": checkpoint.gradient,
+        "best": checkpoint.best,
         "random_state": np.frombuffer(checkpoint.random_state, dtype=np.uint8),
         **{f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()},
     }
@@ -76,17 +83,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
         RunError: there is none, or it is not one of ours.
     """
     arrays, metadata = _read(path)
-    known = {field.name for field in fields(Progress)}
-    progress = {key: value for key, value in json.loads(metadata["progress"]).items() if key in known}
-    return Checkpoint(
-        progress=Progress(**progress),
-        parameters=arrays["parameters"],
-        optimizer={
-            name.removeprefix("optimizer."): array for name, array in arrays.items() if name.startswith("optimizer.")
-        },
-        gradient=arrays["gradient"],
-        random_state=arrays["random_state"].tobytes(),
-    )
+    try:
+        known = {field.name for field in fields(Progress)}
+        progress = {key: value for key, value in json.loads(metadata["progress"]).items() if key in known}
+        return Checkpoint(
+            progress=Progress(**progress),
+            parameters=arrays["parameters"],
+            optimizer={
+                name.removeprefix("optimizer."): array
+                for name, array in arrays.items()
+                if name.startswith("optimizer.")
+            },
+            gradient=arrays["gradient"],
+            best=arrays["best"],
+            random_state=arrays["random_state"].tobytes(),
+        )
+    except (KeyError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{path}: is not a checkpoint of this Runoff ({error}). Train from the start with --overwrite."
+        ) from None
 
 
 def save_snapshot(path: Path, parameters: Vector, iteration: int, names: Sequence[str]) -> None:
@@ -97,7 +112,10 @@ def save_snapshot(path: Path, parameters: Vector, iteration: int, names: Sequenc
 
 def load_snapshot(path: Path) -> Vector:
     """Read an adapter's parameters."""
-    parameters: Vector = _read(path)[0]["parameters"]
+    arrays, _ = _read(path)
+    if "parameters" not in arrays:
+        raise RunError(f"{path}: is not a snapshot of Runoff's (it has no parameters). Use another one.")
+    parameters: Vector = arrays["parameters"]
     return parameters
 
 

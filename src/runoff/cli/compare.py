@@ -1,0 +1,37 @@
+"""`runoff compare`: what differs between runs, what the evidence shows, and which to ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    runs: Annotated[list[str], typer.Argument(help="Two or more run names, or paths of run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for report.md, report.html, report.json.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option("--margin", help="Smallest difference in nats per target token that matters.")
+    ] = 0.02,
+    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone; the report has the rest.")] = False,
+    root: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
+    ] = None,
+) -> None:
+    """Compare runs and say which to ship, with the certainty, or what is missing."""
+    from runoff.cli.output import print_report, say
+    from runoff.comparison import compare, verdict
+    from runoff.report import report, write_report
+    from runoff.runs import load_run
+
+    comparison = compare([load_run(run, root) for run in runs], margin=margin)
+    finished = report(comparison, verdict(comparison))
+    print_report(finished, brief=brief and out is not None)
+    if out is not None:
+        paths = write_report(finished, out)
+        say("Report: " + ", ".join(str(path) for path in paths))

@@ -1,0 +1,212 @@
+"""What the terminal shows: tables, progress and plain lines when nobody watches.
+
+Owns: rich, widths and colours. Must not: compute a number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from runoff.report.numbers import bytes_text, duration_text, loss_text, number_text
+from runoff.training import Tick
+
+if TYPE_CHECKING:
+    from runoff.evaluation import Estimate, Evaluation
+    from runoff.plan import Plan
+    from runoff.report import Report
+    from runoff.runs import MetricRow, Run
+
+__all__ = ["TrainingView", "print_report", "say", "show_evaluations", "show_plan", "show_run", "show_runs"]
+
+
+def console() -> Console:
+    """Standard output; plain and wide when it is not a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def say(text: str) -> None:
+    """One sentence."""
+    console().print(Text(text))
+
+
+def show_plan(plan: Plan) -> None:
+    """What will happen, and the findings."""
+    counts = plan.counts
+    table = Table(title="Plan", title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    rows = {
+        "rows": f"{plan.data.train.rows} train, {plan.data.valid.rows if plan.data.valid else 'no'} valid",
+        "target tokens": f"{number_text(counts.target_tokens_per_epoch)} an epoch",
+        "length": f"{number_text(counts.iterations)} iterations of {plan.settings.batch_size} rows = "
+        f"{counts.epochs:.2f} epochs = {number_text(counts.optimizer_updates)} optimizer updates of "
+        f"{counts.effective_batch_rows} rows",
+        "learning rate": f"{counts.first_learning_rate:g} at the first update, "
+        f"{counts.last_learning_rate:g} at the last",
+        "adapter": f"{plan.adapter.kind}, rank {plan.adapter.rank}, scale {plan.adapter.scale:g} (alpha "
+        f"{plan.adapter.alpha:g}), dropout {plan.adapter.dropout:g} on {len(plan.adapter.blocks)} of "
+        f"{plan.model.blocks} blocks",
+        "trainable": f"{number_text(plan.adapter.trainable_parameters)} of "
+        f"{number_text(plan.model.parameters)} parameters",
+        "validation": f"{counts.validations} times {counts.validation_rows} rows" if counts.validations else "none",
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    out = console()
+    out.print(table)
+    for finding in plan.findings:
+        out.print(Text(str(finding)))
+
+
+@dataclass
+class TrainingView:
+    """A progress bar on a terminal, plain lines elsewhere; a `runoff.training.Listener`."""
+
+    _progress: Progress | None = None
+    _task: TaskID | None = None
+    _lines: Console = field(default_factory=console)
+
+    def __enter__(self) -> Self:
+        """Start the bar."""
+        if self._lines.is_terminal:
+            columns = (
+                TextColumn("iteration {task.completed}/{task.total}"),
+                BarColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
+            self._progress = Progress(*columns, console=self._lines, transient=True)
+            self._progress.start()
+            self._task = self._progress.add_task("", total=None, left="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bar."""
+        if self._progress:
+            self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """One sentence above the bar."""
+        self._lines.print(Text(text))
+
+    def listen(self, event: MetricRow | Tick) -> None:
+        """Show an event of the loop."""
+        if isinstance(event, Tick):
+            self._tick(event)
+        elif event.kind in ("train", "validation"):
+            self._lines.print(Text(metric_line(event)))
+
+    def _tick(self, tick: Tick) -> None:
+        if self._progress and self._task is not None:
+            left = f"{duration_text(tick.seconds_left)} left" if tick.seconds_left is not None else ""
+            self._progress.update(self._task, total=tick.iterations, completed=tick.iteration, left=left)
+
+
+def metric_line(row: MetricRow) -> str:
+    """One metric row as a line."""
+    at = f"iteration {row.iteration:>5}  update {row.optimizer_updates:>4}  epoch {row.epoch or 0:>5.2f}"
+    if row.kind == "validation":
+        return f"{at}  validation loss {loss_text(row.nats_per_target_token)} over {row.rows} rows"
+    speed = f"{row.tokens_per_second:,.0f} target tokens/s" if row.tokens_per_second else ""
+    memory = f"  peak {bytes_text(row.peak_memory_bytes)}" if row.peak_memory_bytes else ""
+    return (
+        f"{at}  training loss   {loss_text(row.nats_per_target_token)}  rate {row.learning_rate:.2e}  {speed}{memory}"
+    )
+
+
+def show_evaluations(evaluations: Sequence[Evaluation]) -> None:
+    """Held-out loss of every run and the base."""
+    from runoff.evaluation import held_out_loss
+
+    table = Table(title="Held-out loss (nats per target token)", title_justify="left")
+    for heading in ("run", "loss", "95 % interval", "answers", "sources"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    if evaluations:
+        table.add_row("base", *_estimate_cells(held_out_loss(evaluations[0].base_rows)))
+    for evaluation in evaluations:
+        table.add_row(evaluation.run, *_estimate_cells(held_out_loss(evaluation.rows)))
+    console().print(table)
+
+
+def _estimate_cells(estimate: Estimate) -> tuple[str, str, str, str]:
+    interval = "unknown" if estimate.low is None else f"{loss_text(estimate.low)} to {loss_text(estimate.high)}"
+    return loss_text(estimate.value), interval, str(estimate.n), str(estimate.clusters)
+
+
+def print_report(report: Report, *, brief: bool = False) -> None:
+    """The whole report, or its first section."""
+    from runoff.report import terminal
+
+    terminal.print_report(report, console(), brief=brief)
+
+
+def show_runs(root: Path, folders: Sequence[Path], *, as_json: bool) -> None:
+    """One line a run."""
+    from runoff.errors import RunError
+    from runoff.runs import load_run
+
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            rows.append(_summary(load_run(folder)))
+        except RunError as error:
+            rows.append({"run": folder.name, "status": "unreadable", "why": str(error)})
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(title=f"{len(rows)} runs in {root}", title_justify="left")
+    headings = ("run", "status", "created", "iterations", "updates", "epochs", "best validation loss")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(Text("unknown" if row.get(key) is None else str(row[key])) for key in headings))
+    console().print(table)
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    counts = run.plan.counts
+
+    def known(key: str) -> Any:
+        return counts[key].value if key in counts else None
+
+    best = run.identity.result.get("best_validation_loss")
+    epochs = known("epochs")
+    return {
+        "run": run.name,
+        "status": run.identity.status,
+        "created": run.identity.created[:16].replace("T", " "),
+        "iterations": known("iterations"),
+        "updates": known("optimizer_updates"),
+        "epochs": None if epochs is None else round(epochs, 2),
+        "best validation loss": None if best is None else round(best, 4),
+    }
+
+
+def show_run(run: Run) -> None:
+    """Everything about one run, with origins."""
+    out = console()
+    identity = run.identity
+    out.print(
+        Text(f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name')}", style="bold")
+    )
+    for title, values in (("Settings as they take effect", run.plan.settings), ("What follows", run.plan.counts)):
+        table = Table(title=title, title_justify="left")
+        for heading in ("setting" if "Settings" in title else "count", "value", "origin"):
+            table.add_column(heading)
+        for key, value in values.items():
+            shown = "unknown" if not value.known else str(value.value)
+            table.add_row(Text(key), Text(shown), Text(str(value.origin)))
+        out.print(table)
+    for finding in run.plan.findings:
+        out.print(Text(str(finding)))
+    for key, value in identity.result.items():
+        out.print(Text(f"{key}: {value}"))

@@ -1,0 +1,53 @@
+"""`runoff train`: one training run, with its plan before and its progress while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="YAML with the settings (mlx-lm's keys, and a few of Runoff's own).")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; default: the YAML's name.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value that wins over the YAML; may be repeated.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of this name.")] = False,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
+    ] = None,
+) -> None:
+    """Train one run and keep everything about it in its folder."""
+    from runoff.cli.output import TrainingView, say, show_plan
+    from runoff.config import load_config
+    from runoff.training import prepare, train
+
+    loaded = load_config(config, override or ())
+    for note in loaded.notes:
+        say(str(note))
+    prepared = prepare(loaded, say=say)
+    show_plan(prepared.plan)
+    with TrainingView() as view:
+        run = train(
+            loaded,
+            name or config.stem,
+            root=runs,
+            resume=resume,
+            overwrite=overwrite,
+            listen=view.listen,
+            say=view.say,
+            prepared=prepared,
+        )
+    result = run.identity.result
+    say(
+        f"{run.name}: {result['reason']}. The adapter in {run.folder.adapter} is that of iteration "
+        f"{result['adapter_iteration']}: {result['adapter_reason']}."
+    )
+    if run.identity.status == "interrupted":
+        say(f"Go on with: runoff train {config} --name {run.name} --resume")
+        raise typer.Exit(130)

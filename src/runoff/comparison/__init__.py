@@ -1,0 +1,7 @@
+"""Comparison: two or more runs, what differs, what the evidence shows, and the verdict. Must not: print."""
+
+from runoff.comparison.compare import Comparison, compare
+from runoff.comparison.facts import Sentence, Side
+from runoff.comparison.verdict import Decision, Verdict, verdict
+
+__all__ = ["Comparison", "Decision", "Sentence", "Side", "Verdict", "compare", "verdict"]

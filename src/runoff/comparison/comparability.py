@@ -1,0 +1,176 @@
+"""May these runs be compared, and by which of their numbers?
+
+Owns: the checks. A check is a function of the sides and the evidence that yields what it found; adding one touches
+`CHECKS`. Must not: rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runoff.comparison.evidence import Evidence
+from runoff.comparison.facts import Sentence, Side, both, listed
+
+__all__ = ["CHECKS", "Check", "check_all"]
+
+Level = Literal["blocking", "warning", "ok"]
+HELD_OUT, VALIDATION = "held-out loss", "validation loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that comparing depends on. `blocks`: the numbers that must not be ranked because of it."""
+
+    topic: str
+    level: Level
+    sentence: Sentence
+    blocks: tuple[str, ...] = ()
+
+
+def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """All runs must sit on the same weights."""
+    known = {side.label: side.run.identity.model for side in sides}
+    hashes = {label: model.get("sha256") for label, model in known.items()}
+    names = {label: model.get("name") for label, model in known.items()}
+    cites = tuple(f"{label}.model" for label in known)
+    if None in hashes.values():
+        if len(set(names.values())) == 1 and None not in names.values():
+            (name,) = set(names.values())
+            text = f"All runs name the base {name}; whether the weights are the same is not recorded."
+            yield Check("base model", "warning", Sentence(text, cites))
+            return
+        text = f"The base models are not known to be the same ({_each(names)})."
+        yield Check("base model", "blocking", Sentence(text, cites), (HELD_OUT, VALIDATION))
+    elif len(set(hashes.values())) > 1:
+        text = f"The base models differ ({_each(names)}), so a difference may be the base's and not the fine-tuning's."
+        yield Check("base model", "blocking", Sentence(text, cites), (HELD_OUT, VALIDATION))
+    else:
+        text = f"{both(len(sides)).capitalize()} runs adapt the same base, {next(iter(names.values()))}."
+        yield Check("base model", "ok", Sentence(text, cites))
+
+
+def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
+    """The same held-out rows, none of them trained on."""
+    cites = tuple(f"{side.label}.evaluations" for side in sides)
+    if evidence.missing:
+        text = f"There is no common held-out measurement: {evidence.missing}."
+        yield Check("test rows", "blocking", Sentence(text, cites), (HELD_OUT,))
+        return
+    left_out = evidence.test["left_out"]
+    place, rows = evidence.test["place"], evidence.test["rows"]
+    text = f"{both(len(sides)).capitalize()} runs were scored on the same {rows} rows of {place}."
+    if left_out:
+        runs = listed(sorted(set(left_out.values())))
+        text += f" {len(left_out)} more rows were left out, since {runs} had trained on them."
+    yield Check("test rows", "ok", Sentence(text, cites))
+    if not any(side.run.identity.data.get("train", {}).get("row_sha256") for side in sides):
+        text = "Which rows the runs were trained on is not recorded, so a test row may have been trained on."
+        yield Check("test rows", "warning", Sentence(text, cites))
+
+
+def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Validation losses can be set side by side only over the same rows."""
+    cites = tuple(f"{side.label}.data.valid" for side in sides)
+    sets = {side.label: side.run.identity.data.get("valid") or {} for side in sides}
+    rows = {label: found.get("rows") for label, found in sets.items()}
+    hashes = [found.get("sha256") for found in sets.values()]
+    if None not in hashes and len(set(hashes)) == 1:
+        yield Check("validation rows", "ok", Sentence("The validation rows are the same.", cites))
+    elif None not in hashes or len(set(rows.values()) - {None}) > 1:
+        text = f"The validation rows differ ({_each(rows)} rows), so the validation losses can't be compared."
+        yield Check("validation rows", "blocking", Sentence(text, cites), (VALIDATION,))
+    else:
+        text = "Whether the validation rows are the same is not recorded, so the validation losses can't be compared."
+        yield Check("validation rows", "blocking", Sentence(text, cites), (VALIDATION,))
+
+
+def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Other training rows are a difference like a setting; one that the settings do not show."""
+    cites = tuple(f"{side.label}.data.train" for side in sides)
+    sets = {side.label: side.run.identity.data.get("train") or {} for side in sides}
+    hashes = [found.get("sha256") for found in sets.values()]
+    rows = {label: found.get("rows") for label, found in sets.items()}
+    if None in hashes:
+        if len(set(rows.values()) - {None}) > 1:
+            text = f"The training rows differ ({_each(rows)} rows): the data was changed between the runs."
+            yield Check("training rows", "warning", Sentence(text, cites))
+        return
+    if len(set(hashes)) > 1:
+        text = f"The training rows differ ({_each(rows)} rows), so the data may be the cause of a difference."
+        yield Check("training rows", "warning", Sentence(text, cites))
+    else:
+        text = f"The training rows are the same {next(iter(rows.values()))} rows."
+        yield Check("training rows", "ok", Sentence(text, cites))
+
+
+def tokenizer(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Another tokenizer or template makes other tokens, and nats per token of something else."""
+    hashes = {side.label: side.run.identity.tokenizer_sha256 for side in sides}
+    known = set(hashes.values()) - {None}
+    if len(known) > 1:
+        text = "The tokenizers or chat templates differ, so losses per token are of different tokens."
+        yield Check("tokenizer and template", "blocking", Sentence(text), (HELD_OUT, VALIDATION))
+    elif None not in hashes.values():
+        yield Check("tokenizer and template", "ok", Sentence("Tokenizer and chat template are the same."))
+
+
+def truncation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Validation losses of a run are over rows cut at its own length."""
+    limits = {side.label: side.setting("max_seq_length").value for side in sides}
+    if len(set(limits.values()) - {None}) < 2:
+        return
+    cut = {side.label: side.count("train_rows_cut").value for side in sides}
+    if set(cut.values()) == {0}:
+        return
+    text = f"Rows were cut at different lengths ({_each(limits)} tokens; training rows cut: {_each(cut)})."
+    yield Check("truncation", "warning", Sentence(text, tuple(f"{label}.max_seq_length" for label in limits)))
+
+
+def versions(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Engines and tools that differ can differ in arithmetic."""
+    engines = {side.label: _engine_name(side) for side in sides}
+    if len(set(engines.values())) > 1:
+        text = f"The runs were trained by different tools or versions ({_each(engines)})."
+        yield Check("tools", "warning", Sentence(text, tuple(f"{label}.engine" for label in engines)))
+    losses = {side.label: side.run.identity.result.get("loss_definition") for side in sides}
+    if len(set(losses.values())) > 1:
+        text = "The tools average their training and validation losses differently, so those are shown but not ranked."
+        yield Check("loss definition", "blocking", Sentence(text), (VALIDATION,))
+
+
+def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """A run that has not ended is compared as far as it went."""
+    for side in sides:
+        status = side.run.identity.status
+        if status in ("running", "interrupted", "failed"):
+            done = max((row.iteration or 0 for row in side.run.metrics), default=0)
+            planned = side.count("iterations").value
+            text = f"{side.label} is {status} (iteration {done} of {planned}); it is compared as far as it went."
+            yield Check("status", "warning", Sentence(text, (f"{side.label}.status",)))
+
+
+CHECKS = (base_model, tokenizer, test_rows, validation_rows, training_rows, truncation, versions, unfinished)
+
+
+def check_all(sides: Sequence[Side], evidence: Evidence) -> tuple[Check, ...]:
+    """Blocking first."""
+    order = {"blocking": 0, "warning": 1, "ok": 2}
+    found = [check for examine in CHECKS for check in examine(sides, evidence)]
+    return tuple(sorted(found, key=lambda check: order[check.level]))
+
+
+def _each(values: dict[str, Any]) -> str:
+    return ", ".join(f"{label}: {'unknown' if value is None else value}" for label, value in values.items())
+
+
+def _engine_name(side: Side) -> str | None:
+    engine, imported = side.run.identity.engine, side.run.identity.imported
+    if imported:
+        return " ".join(str(imported[key]) for key in ("tool", "version") if imported.get(key)) or None
+    if not engine:
+        return None
+    return f"{engine.get('name')} {engine.get('dtype')}, " + " ".join(
+        f"{name} {version}" for name, version in (engine.get("versions") or {}).items()
+    )

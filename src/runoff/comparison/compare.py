@@ -1,0 +1,61 @@
+"""Two or more runs side by side: what differs, whether they may be compared, what was measured.
+
+Owns: the Comparison. Must not: decide (comparison/verdict.py) or print (report/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runoff.comparison.comparability import Check, check_all
+from runoff.comparison.curves import Curve, CurveFacts, curve_facts, curves
+from runoff.comparison.differences import Difference, setting_differences, several_at_once
+from runoff.comparison.evidence import Evidence, gather
+from runoff.comparison.facts import Sentence, Side, label_runs
+from runoff.errors import RunError
+from runoff.runs import Run
+
+__all__ = ["Comparison", "compare"]
+
+DEFAULT_MARGIN = 0.02
+"""Nats per target token below which a difference is said not to matter."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a verdict and a report are computed from."""
+
+    sides: tuple[Side, ...]
+    checks: tuple[Check, ...]
+    differences: tuple[Difference, ...]
+    several_at_once: Sentence | None
+    curves: tuple[Curve, ...]
+    curve_facts: tuple[CurveFacts, ...]
+    evidence: Evidence
+    margin: float
+
+
+def compare(runs: Sequence[Run], *, margin: float = DEFAULT_MARGIN) -> Comparison:
+    """Compare two or more runs.
+
+    Raises:
+        RunError: fewer than two runs, or a margin that is not above 0.
+    """
+    if len(runs) < 2:
+        raise RunError("a comparison needs two runs or more. Name another one; `runoff runs` lists them.")
+    if not margin > 0:
+        raise RunError(f"the margin must be above 0, not {margin:g}.")
+    sides = label_runs(runs)
+    evidence = gather(sides)
+    differences = setting_differences(sides)
+    return Comparison(
+        sides=sides,
+        checks=check_all(sides, evidence),
+        differences=differences,
+        several_at_once=several_at_once(differences),
+        curves=tuple(curve for side in sides for curve in curves(side)),
+        curve_facts=tuple(curve_facts(side) for side in sides),
+        evidence=evidence,
+        margin=margin,
+    )

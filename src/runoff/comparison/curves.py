@@ -1,0 +1,127 @@
+"""Training and validation curves, and what can be read off them.
+
+Owns: the points, the best and the last validation, and whether they can be told apart by the rows kept. Must not:
+smooth, thin or rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from runoff.comparison.evidence import paired_rows
+from runoff.comparison.facts import Side
+from runoff.comparison.statistics import Outcome, PairedDifference, outcome
+from runoff.engines.scoring import ScoredRow
+from runoff.runs import MetricRow
+
+__all__ = ["Curve", "CurveFacts", "Point", "curve_facts", "curves"]
+
+Axis = Literal["iteration", "optimizer_updates", "target_tokens", "epoch", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value on a curve; axes that the tool did not write are None."""
+
+    value: float
+    iteration: int | None
+    optimizer_updates: int | None
+    target_tokens: int | None
+    epoch: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run's training or validation loss."""
+
+    label: str
+    kind: Literal["train", "validation"]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class CurveFacts:
+    """What a run's curves say. `rise`: last minus best validation over the kept rows; None where no rows were kept."""
+
+    label: str
+    first_validation: float | None
+    best_validation: float | None
+    best_iteration: int | None
+    last_validation: float | None
+    last_iteration: int | None
+    last_training: float | None
+    validations: int
+    not_finite: int
+    rise: PairedDifference | None
+
+    @property
+    def ends_worse_than_best(self) -> bool:
+        """Whether the rows show that the last checkpoint is worse than the best."""
+        return self.rise is not None and outcome(self.rise, margin=1e-9) is Outcome.WORSE
+
+
+def curves(side: Side) -> tuple[Curve, ...]:
+    """Both curves; a curve without points is left out. Restarted runs show their last segment."""
+    rows = _last_segment(side.run.metrics)
+    found = []
+    kinds: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+    for kind in kinds:
+        points = tuple(
+            Point(
+                row.nats_per_target_token,
+                row.iteration,
+                row.optimizer_updates,
+                row.target_tokens,
+                row.epoch,
+                row.seconds,
+            )
+            for row in rows
+            if row.kind == kind and row.nats_per_target_token is not None and math.isfinite(row.nats_per_target_token)
+        )
+        if points:
+            found.append(Curve(side.label, kind, points))
+    return tuple(found)
+
+
+def curve_facts(side: Side) -> CurveFacts:
+    """Best, last and the difference between them."""
+    rows = _last_segment(side.run.metrics)
+    losses = [row for row in rows if row.kind in ("train", "validation") and row.nats_per_target_token is not None]
+    finite = [row for row in losses if math.isfinite(row.nats_per_target_token or 0.0)]
+    validations = [row for row in finite if row.kind == "validation"]
+    training = [row for row in finite if row.kind == "train"]
+    trained = [row for row in validations if (row.iteration or 0) > 0]
+    best = min(trained, key=lambda row: row.nats_per_target_token or 0.0, default=None)
+    last = trained[-1] if trained else None
+    return CurveFacts(
+        label=side.label,
+        first_validation=validations[0].nats_per_target_token
+        if validations and validations[0].iteration == 0
+        else None,
+        best_validation=best.nats_per_target_token if best else None,
+        best_iteration=best.iteration if best else None,
+        last_validation=last.nats_per_target_token if last else None,
+        last_iteration=last.iteration if last else None,
+        last_training=training[-1].nats_per_target_token if training else None,
+        validations=len(validations),
+        not_finite=len(losses) - len(finite),
+        rise=_rise(side, best, last),
+    )
+
+
+def _rise(side: Side, best: MetricRow | None, last: MetricRow | None) -> PairedDifference | None:
+    if best is None or last is None or best.iteration is None or last.iteration is None or best is last:
+        return None
+    scored = [
+        [ScoredRow.from_json(row) for row in side.run.validation_rows(at)] for at in (last.iteration, best.iteration)
+    ]
+    return paired_rows(scored[0], scored[1]) if all(scored) else None
+
+
+def _last_segment(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    last = max((row.segment for row in rows), default=0)
+    return [row for row in rows if row.segment == last]

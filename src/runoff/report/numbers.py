@@ -1,0 +1,78 @@
+"""How numbers are written, the same in every rendering. Owns: rounding and units. Must not: compute."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "bytes_text",
+    "duration_text",
+    "interval_text",
+    "loss_text",
+    "number_text",
+    "p_text",
+    "percent_text",
+    "signed_text",
+]
+
+
+def number_text(value: float | None) -> str:
+    """Whole numbers with thousands separators, others with four significant digits."""
+    if value is None:
+        return "unknown"
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def loss_text(value: float | None) -> str:
+    """Nats per target token: four decimals."""
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def signed_text(value: float | None) -> str:
+    """A difference, with its sign."""
+    return "unknown" if value is None else f"{value:+.4f}"
+
+
+def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """Both ends, or that there is no interval."""
+    if low is None or high is None:
+        return "unknown"
+    show = signed_text if signed else loss_text
+    return f"{show(low)} to {show(high)}"
+
+
+def p_text(value: float | None) -> str:
+    """A p-value to two significant digits, never 0."""
+    if value is None:
+        return "unknown"
+    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def percent_text(share: float | None) -> str:
+    """A share as per cent: two significant digits below 10 %, whole above."""
+    if share is None:
+        return "unknown"
+    percent = 100 * share
+    return f"{percent:.0f} %" if abs(percent) >= 10 or percent == 0 else f"{percent:.2g} %"
+
+
+def bytes_text(value: float | None) -> str:
+    """Decimal gigabytes or megabytes."""
+    if value is None:
+        return "unknown"
+    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Seconds, minutes or hours."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
