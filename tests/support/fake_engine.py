@@ -8,6 +8,7 @@ engine does and passes the same contract suite.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from runoff.plan import AdapterSpec, Slot, layout
 BUCKETS = 32
 
 
+@functools.cache
 def _features(seed: int, width: int) -> npt.NDArray[np.float64]:
     return np.random.Generator(np.random.PCG64(seed)).standard_normal((BUCKETS, width)) / np.sqrt(width)
 
@@ -40,6 +42,8 @@ class FakeBase:
         return FakeEngine(spec, np.random.Generator(np.random.PCG64(seed)))
 
     def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+        if lowest_block <= 0:
+            return "Trunk cache off: the first block is adapted."
         self.trunk = lowest_block
         return f"Trunk cache on: {lowest_block} blocks."
 
@@ -54,12 +58,12 @@ class FakeEngine:
     spec: AdapterSpec | None
     random: np.random.Generator
     _parameters: Vector = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-    _gradient: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    _gradient: Vector = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
         size = self.slots[-1].stop if self.slots else 0
         self._parameters = np.zeros(size, dtype=np.float32)
-        self._gradient = np.zeros(size)
+        self._gradient = np.zeros(size, dtype=np.float32)
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -80,13 +84,13 @@ class FakeEngine:
             first, second = self._view(a), self._view(b)
             x = _features(a.layer.block, a.layer.in_features)[present] * keep
             out = delta @ _readout(b.layer.out_features) * self._scale()
-            self._gradient[b.start : b.stop] += weight * (out.T @ (x @ first.T)).ravel()
-            self._gradient[a.start : a.stop] += weight * ((out @ second).T @ x).ravel()
+            self._gradient[b.start : b.stop] += (weight * (out.T @ (x @ first.T))).ravel().astype(np.float32)
+            self._gradient[a.start : a.stop] += (weight * ((out @ second).T @ x)).ravel().astype(np.float32)
         return float(nats.sum())
 
     def take_gradient(self) -> Vector:
-        taken = self._gradient.astype(np.float32)
-        self._gradient = np.zeros_like(self._gradient)
+        taken = self._gradient
+        self._gradient = np.zeros_like(taken)
         return taken
 
     def add_gradient(self, gradient: Vector) -> None:

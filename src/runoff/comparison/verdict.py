@@ -200,16 +200,14 @@ def _would_change(comparison: Comparison, decision: Decision, pairs: dict[str, P
         if decision is Decision.BETTER and ends and ends[1] > -margin:
             yield Sentence(
                 f"The lead over {label} may be as small as {_loss(-ends[1])} nats per target token, less than the "
-                f"margin "
-                f"of {margin:g} that was said to matter.",
+                f"margin of {margin:g} that was said to matter.",
                 (f"held_out.{label}",),
             )
     seeds = {side.setting("seed").value for side in comparison.sides}
     if seeds != {None}:
         yield Sentence(
             "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
-            f"seed "
-            f"of {both(len(comparison.sides))} would show it.",
+            f"seed of {both(len(comparison.sides))} would show it.",
             tuple(f"{side.label}.settings.seed" for side in comparison.sides),
         )
     cause = comparison.several_at_once

@@ -22,10 +22,10 @@ from runoff.evaluation.estimates import Estimate, ratio_mean
 from runoff.files import jsonl, write_bytes, write_json
 from runoff.models import get_model
 from runoff.plan import ModelFacts, read_model_facts
-from runoff.runs import Run
+from runoff.runs import Run, RunFolder
 from runoff.runs.store import read_jsonl
 
-__all__ = ["HELD_OUT_UNIT", "Evaluation", "TestSet", "evaluate", "held_out_loss", "load_evaluations"]
+__all__ = ["HELD_OUT_UNIT", "Evaluation", "TestSet", "adapter_sha256", "evaluate", "held_out_loss", "load_evaluations"]
 
 HELD_OUT_UNIT = "nats per target token"
 TRUNK_BUDGET_BYTES = 4 * 1024**3
@@ -111,7 +111,7 @@ def load_evaluations(run: Run) -> list[Evaluation]:
     found = []
     for path in sorted(run.folder.evaluation("").glob("*/evaluation.json")):
         body = json.loads(path.read_text("utf-8"))
-        if body["adapter_sha256"] != _adapter_sha256(run):
+        if body["adapter_sha256"] != adapter_sha256(run.folder):
             continue
         scored = [
             tuple(ScoredRow.from_json(row) for row in read_jsonl(path.parent / name))
@@ -208,9 +208,10 @@ def _adapter_folder(run: Run) -> Path:
     return run.folder.adapter
 
 
-def _adapter_sha256(run: Run) -> str:
+def adapter_sha256(folder: RunFolder) -> str:
+    """Identity of an adapter folder's files: an evaluation holds only for the adapter it was made with."""
     digest = hashlib.sha256()
-    for path in sorted(run.folder.adapter.glob("*")):
+    for path in sorted(folder.adapter.glob("*")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -239,7 +240,7 @@ def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_
                 "rows_cut": test.rows_cut,
             },
             "engine": {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "versions": facts.versions},
-            "adapter_sha256": _adapter_sha256(run),
+            "adapter_sha256": adapter_sha256(run.folder),
             "held_out_loss": held_out_loss(rows).to_json(),
             "base_held_out_loss": held_out_loss(base_rows).to_json(),
         },

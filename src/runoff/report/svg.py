@@ -50,7 +50,8 @@ def _scale(low: float, high: float, start: float, end: float) -> Scale:
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers that cover the range."""
-    span = (high - low) or abs(high) or 1.0
+    # Points that (nearly) coincide still need a range that a floating-point number can divide.
+    span = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-9)
     raw = span / about
     magnitude = 10.0 ** math.floor(math.log10(raw))
     gap = next(multiple * magnitude for multiple in (1, 2, 2.5, 5, 10) if multiple * magnitude >= raw)

@@ -1,0 +1,35 @@
+"""The command behind `make bench`: prepares one job, lets the contenders take turns, prints one table a part."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks import job, startup, training
+
+PARTS = {"training": training.run, "startup": startup.run}
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument(
+        "--data", type=Path, default=Path("corpus/maren"), help="folder with train.jsonl and valid.jsonl"
+    )
+    parser.add_argument("--rows", type=int, default=24, help="training rows used (a stated part of the data)")
+    parser.add_argument("--valid-rows", type=int, default=8)
+    parser.add_argument("--epochs", type=float, default=2.6)
+    parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
+    parser.add_argument("--only", nargs="*", help="contenders to run")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    wanted = options.parts or list(PARTS)
+    results = {name: PARTS[name](job.make_job(options), options) for name in wanted}
+    (options.out / "results.json").write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

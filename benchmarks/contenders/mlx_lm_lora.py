@@ -1,0 +1,48 @@
+"""mlx_lm.lora as a command, on the same rows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.contenders.common import job_from_argv, print_result, rows
+
+
+def main() -> None:
+    """Train, and print the result. Loading the model is inside the clock here, as the command can't be split."""
+    job = job_from_argv()
+    out = Path(job.out) / "mlx-lm"
+    config = Path(job.out) / "mlx-lm.yaml"
+    config.write_text(f"""
+model: {job.model}
+train: true
+data: {job.data}
+mask_prompt: true
+num_layers: {job.num_layers}
+lora_parameters: {{rank: {job.rank}, scale: {job.scale}, dropout: 0.0}}
+optimizer: adamw
+learning_rate: {job.learning_rate}
+batch_size: {job.batch_size}
+grad_accumulation_steps: {job.accumulation}
+iters: {job.iterations}
+max_seq_length: {job.max_seq_length}
+steps_per_eval: {job.validate_every}
+steps_per_report: {job.validate_every}
+val_batches: -1
+save_every: 1000
+seed: {job.seed}
+adapter_path: {out}
+""")
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "mlx_lm", "lora", "-c", str(config)], check=True, stdout=sys.stderr)
+    seconds = time.monotonic() - started
+    train, _ = rows(job)
+    whole = job.iterations * job.batch_size / len(train)
+    tokens = round(whole * sum(example.target_tokens for example in train))
+    print_result(job, seconds, tokens, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`runoff import`: runs trained elsewhere, from the files that their tools left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from runoff.importers import FileReport, ImportedRun
+
+__all__ = ["command"]
+
+
+def command(
+    paths: Annotated[list[Path], typer.Argument(help="Logs, adapter folders, output folders, metrics files; any mixture.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; says that all files are one run's.")] = None,
+    tool: Annotated[str | None, typer.Option("--tool", help="What trained it, e.g. mlx-lm@0.28.3; default: inferred.")] = None,
+    assignment: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value that a person remembers, e.g. train_rows=1367.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="ours=theirs for a CSV or JSONL, e.g. iteration=step.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read; write nothing.")] = False,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
+    ] = None,
+) -> None:
+    """Import runs trained elsewhere."""
+    from runoff.importers import import_runs
+
+    report = import_runs(
+        paths,
+        name=name,
+        root=runs,
+        tool=tool,
+        assignments=assignment or (),
+        columns=_columns(column or ()),
+        dry_run=dry_run,
+    )
+    for file in report.files:
+        _show_file(file, samples=dry_run)
+    for imported in report.imported:
+        _show_run(imported)
+
+
+def _columns(given: list[str] | tuple[()]) -> dict[str, str]:
+    from runoff.errors import ImportFailed
+
+    columns = {}
+    for text in given:
+        ours, equals, theirs = text.partition("=")
+        if not equals or not ours or not theirs:
+            raise ImportFailed(f"--column {text}: write it as ours=theirs, e.g. --column iteration=step.")
+        columns[ours] = theirs
+    return columns
+
+
+def _show_file(file: FileReport, *, samples: bool) -> None:
+    tally = file.tally
+    lines = f"{tally.read} read, {tally.skipped} of no concern, {tally.not_understood} not understood" if tally.read else ""
+    text = "; ".join(part for part in (file.kind or "", lines, file.why_not.removeprefix(f"{file.name}: ")) if part)
+    typer.echo(f"{file.name}: {text}")
+    for sample in tally.samples if samples else ():
+        typer.echo(f"  not understood: {sample}")
+
+
+def _show_run(imported: ImportedRun) -> None:
+    merged = imported.merged
+    tool = f"{merged.tool} {merged.version or '(version unknown)'}" if merged.tool else "an unknown tool"
+    verb = "would be imported" if imported.run is None else "imported" if imported.new else "was imported before; nothing changed"
+    name = imported.run.name if imported.run else merged.name
+    typer.echo(f"\n{name}: {verb}, from {len(imported.files)} files, {len(merged.rows)} rows of metrics; trained by {tool}")
+    for why in merged.evidence:
+        typer.echo(f"  because: {why}")
+    for finding in merged.plan.findings:
+        typer.echo(f"  {finding}")
+    for note in merged.plan.notes:
+        typer.echo(f"  {note}")
+    if imported.run:
+        typer.echo(f"  see it with: runoff show {imported.run.name}")

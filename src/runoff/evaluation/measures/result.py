@@ -1,0 +1,168 @@
+"""What a measure is and what it returns. Owns: `About`, `Measure`, `MeasureResult` and the ways to fill one.
+
+Must not: know any particular measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from runoff.evaluation.answers import Answer
+from runoff.evaluation.clusters import Labels
+from runoff.evaluation.estimates import Estimate, mean
+from runoff.evaluation.material import AUTHOR, BASE, Material, Need
+
+__all__ = [
+    "About",
+    "Average",
+    "Dimension",
+    "Measure",
+    "MeasureResult",
+    "Scores",
+    "clusters_of",
+    "from_scores",
+    "per_answer",
+    "result",
+    "unknown",
+]
+
+Scores = Mapping[str, Mapping[str, float]]
+
+
+class Dimension(StrEnum):
+    """Which of a reader's questions a measure speaks to."""
+
+    STYLE = "Does it sound like the author?"
+    COPYING = "Does it recite the training answers?"
+    FACTS = "Does it agree with what the author says?"
+    FORGETTING = "What was forgotten?"
+    BROKEN = "Is the output broken?"
+    OWN = "Your own measures"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a measure says about itself; `docs/measures.md` is made of this.
+
+    unit: of every value. higher_is_better: None where the author's own value is the best. matters: the smallest
+    difference worth acting on, in the unit. what: what is computed, and from whom it comes. cannot_see: a sentence.
+    """
+
+    key: str
+    title: str
+    dimension: Dimension
+    unit: str
+    higher_is_better: bool | None
+    matters: float
+    what: str
+    cannot_see: str
+    needs: tuple[Need, ...] = (Need.ANSWERS,)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureResult:
+    """A measure of every run, between its two anchors.
+
+    base, author: the base model and the author's own held-out answers. estimates: by run. per_example: by label (the
+    two anchors' among them) and example, where the measure is a mean over examples; empty where it is not. flags: by
+    run, a sentence for each thing that the number alone would hide. details: by label, further numbers by name.
+    """
+
+    about: About
+    base: Estimate
+    author: Estimate
+    estimates: Mapping[str, Estimate]
+    per_example: Scores = field(default_factory=dict)
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    details: Scores = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The measure's name in files and on the command line."""
+        return self.about.key
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A callable with a description: checks its needs, then computes."""
+
+    about: About
+    compute: Callable[[About, Material], MeasureResult]
+
+    def __call__(self, material: Material) -> MeasureResult:
+        """Measure every label of the material; unknown, and why, where a need is not met."""
+        reason = material.missing(self.about.needs)
+        return unknown(self.about, material, reason) if reason else self.compute(self.about, material)
+
+
+class Average(Protocol):
+    """How values per example become one estimate: `mean` and `clustered_rate` are two ways."""
+
+    def __call__(self, values: list[float], clusters: Labels, *, unit: str) -> Estimate:
+        """Values, their clusters, and the unit of the result."""
+
+
+def unknown(about: About, material: Material, reason: str) -> MeasureResult:
+    """A result without a single value; `reason` completes "unknown, because ..."."""
+    nothing = Estimate.unknown_because(reason, about.unit)
+    return MeasureResult(about, nothing, nothing, dict.fromkeys(material.runs, nothing))
+
+
+def result(
+    about: About,
+    material: Material,
+    estimates: Mapping[str, Estimate],
+    *,
+    per_example: Scores | None = None,
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+    details: Scores | None = None,
+) -> MeasureResult:
+    """A result from estimates by label; whoever has none is unknown, because nothing of his was measured."""
+    missing = Estimate.unknown_because("none of its answers can be measured", about.unit)
+    nobody = Estimate.unknown_because("the author did not answer these prompts", about.unit)
+    return MeasureResult(
+        about,
+        estimates.get(BASE, missing),
+        estimates.get(AUTHOR, nobody),
+        {label: estimates.get(label, missing) for label in material.runs},
+        per_example or {},
+        flags or {},
+        details or {},
+    )
+
+
+def from_scores(
+    about: About,
+    material: Material,
+    scores: Scores,
+    clusters: Mapping[str, str],
+    *,
+    average: Average = mean,
+    details: Scores | None = None,
+) -> MeasureResult:
+    """The mean (or rate) over each label's examples. clusters: by example."""
+    estimates = {
+        label: average(list(values.values()), [clusters[example] for example in values], unit=about.unit)
+        for label, values in scores.items()
+        if values
+    }
+    return result(about, material, estimates, per_example=scores, details=details)
+
+
+def per_answer(
+    about: About, material: Material, value: Callable[[Answer], float | None], *, average: Average = mean
+) -> MeasureResult:
+    """The mean over the test answers of `value`; an answer whose value is None is left out."""
+    scores: dict[str, dict[str, float]] = {}
+    for label, answers in material.everyone.items():
+        found = ((answer.example, value(answer)) for answer in answers)
+        scores[label] = {example: number for example, number in found if number is not None}
+    return from_scores(about, material, scores, clusters_of(material.everyone), average=average)
+
+
+def clusters_of(answers: Mapping[str, tuple[Answer, ...]]) -> dict[str, str]:
+    """The cluster of each example."""
+    return {answer.example: answer.cluster for some in answers.values() for answer in some}

@@ -1,0 +1,20 @@
+"""Runs as they are remembered: records and run folders. Must not: know engines."""
+
+from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
+from runoff.runs.store import Run, RunFolder, create_run, find_runs, free_folder, load_run, runs_root
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Identity",
+    "MetricRow",
+    "PlanRecord",
+    "Run",
+    "RunFolder",
+    "Value",
+    "create_run",
+    "find_runs",
+    "free_folder",
+    "load_run",
+    "plan_record",
+    "runs_root",
+]

@@ -1,0 +1,106 @@
+"""Every check: it appears when it is true, with its words, and is absent when it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.run_folders import Told, make_run, random_losses
+
+from runoff.comparison import compare
+from runoff.comparison.comparability import Check
+
+SAME: dict[str, Any] = {}
+
+
+def checks(root: Path, **identity: Any) -> list[Check]:
+    """Checks of a run against one whose identity differs in this."""
+    losses = random_losses(1)
+    a, b = make_run(root, "a", losses=losses), make_run(root, "b", Told(identity=identity), losses=losses)
+    return list(compare([a, b]).checks)
+
+
+def texts(found: list[Check], level: str) -> list[str]:
+    return [check.sentence.text for check in found if check.level == level]
+
+
+def test_equal_runs_have_no_warning(tmp_path: Path) -> None:
+    found = checks(tmp_path)
+    assert texts(found, "blocking") == []
+    assert texts(found, "warning") == []
+    assert "Both runs were scored on the same 120 rows of data/test.jsonl." in texts(found, "ok")
+
+
+DATA = {
+    "train": {"rows": 100, "sha256": "cc" * 32, "row_sha256": ["f" * 16]},
+    "valid": {"rows": 20, "sha256": "dd" * 32},
+}
+
+
+@pytest.mark.parametrize(
+    ("identity", "level", "sentence"),
+    [
+        (
+            {"data": DATA | {"valid": {"rows": 30, "sha256": "00" * 32}}},
+            "blocking",
+            "The validation rows differ (a: 20, b: 30 rows), so the validation losses can't be compared.",
+        ),
+        (
+            {"data": DATA | {"valid": {"rows": 20}}},
+            "blocking",
+            "Whether the validation rows are the same is not recorded, so the validation losses can't be compared.",
+        ),
+        (
+            {"data": DATA | {"train": {"rows": 90, "sha256": "00" * 32, "row_sha256": ["e" * 16]}}},
+            "warning",
+            "The training rows differ (a: 100, b: 90 rows), so the data may be the cause of a difference.",
+        ),
+        (
+            {"tokenizer_sha256": "00" * 32},
+            "blocking",
+            "The tokenizers or chat templates differ, so losses per token are of different tokens.",
+        ),
+        (
+            {"engine": {"name": "mlx", "dtype": "float32", "versions": {"mlx": "0.32"}}},
+            "warning",
+            "The runs were trained by different tools or versions "
+            "(a: torch float32, torch 2.13.0, b: mlx float32, mlx 0.32).",
+        ),
+        (
+            {"result": {"loss_definition": "mean of batch means"}},
+            "blocking",
+            "The tools average their training and validation losses differently, so those are shown but not ranked.",
+        ),
+        (
+            {"status": "interrupted"},
+            "warning",
+            "b is interrupted (iteration 100 of 100); it is compared as far as it went.",
+        ),
+        (
+            {"model": {"name": "smollm2-135m"}},
+            "warning",
+            "All runs name the base smollm2-135m; whether the weights are the same is not recorded.",
+        ),
+    ],
+)
+def test_what_differs_is_said(tmp_path: Path, identity: dict[str, Any], level: str, sentence: str) -> None:
+    assert sentence in texts(checks(tmp_path, **identity), level)
+
+
+def test_rows_cut_at_different_lengths_are_said_only_where_rows_are_cut(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 128}, counts={"train_rows_cut": 7}), losses=losses)
+    b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 512}), losses=losses)
+    wanted = "Rows were cut at different lengths (a: 128, b: 512 tokens; training rows cut: a: 7, b: 0)."
+    assert wanted in texts(list(compare([a, b]).checks), "warning")
+    c = make_run(tmp_path, "c", Told(settings={"max_seq_length": 600}), losses=losses)
+    assert texts(list(compare([b, c]).checks), "warning") == []
+
+
+def test_rows_that_a_run_trained_on_are_counted(tmp_path: Path) -> None:
+    losses, test = random_losses(1), {"left_out": {"3": "a", "9": "a"}}
+    a = make_run(tmp_path, "a", losses=losses, test=test)
+    b = make_run(tmp_path, "b", losses=losses, test=test)
+    (found,) = [check for check in compare([a, b]).checks if check.topic == "test rows"]
+    assert found.sentence.text.endswith("2 more rows were left out, since a had trained on them.")

@@ -1,0 +1,63 @@
+"""What is read off the curves."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from tests.support.run_folders import Told, make_run, random_losses, scored
+
+from runoff.comparison.curves import curve_facts, curves
+from runoff.comparison.facts import label_runs
+from runoff.runs import MetricRow
+
+
+def test_best_and_last_validation_are_told_apart_by_their_rows(tmp_path: Path) -> None:
+    early = random_losses(1, sources=8, questions=5)
+    told = Told(validation_rows={50: scored(early, 5), 100: scored(early + 0.3, 5)}, metrics=metrics(2.5, 2.8))
+    (side,) = label_runs([make_run(tmp_path, "a", told)])
+    facts = curve_facts(side)
+    assert (facts.best_iteration, facts.last_iteration) == (50, 100)
+    assert facts.ends_worse_than_best
+
+
+def test_a_rise_within_the_noise_is_not_called_one(tmp_path: Path) -> None:
+    early, late = random_losses(1, sources=8, questions=5), random_losses(2, sources=8, questions=5)
+    told = Told(validation_rows={50: scored(early, 5), 100: scored(late, 5)}, metrics=metrics(2.5, 2.51))
+    (side,) = label_runs([make_run(tmp_path, "a", told)])
+    assert not curve_facts(side).ends_worse_than_best
+
+
+def test_without_kept_rows_the_rise_is_unknown(tmp_path: Path) -> None:
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=metrics(2.5, 2.8)))])
+    facts = curve_facts(side)
+    assert facts.rise is None
+    assert not facts.ends_worse_than_best
+
+
+def test_losses_that_are_not_numbers_are_counted_and_not_drawn(tmp_path: Path) -> None:
+    rows = (*metrics(2.5, 2.8), MetricRow("train", 110, 27, 2.2, math.nan, 20000))
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
+    assert curve_facts(side).not_finite == 1
+    assert all(math.isfinite(point.value) for curve in curves(side) for point in curve.points)
+
+
+def test_a_restarted_run_shows_its_last_segment(tmp_path: Path) -> None:
+    rows = (MetricRow("train", 10, 1, 0.1, 9.0, 10), MetricRow("train", 10, 1, 0.1, 3.0, 10, segment=1))
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
+    assert [point.value for curve in curves(side) for point in curve.points] == [3.0]
+
+
+def test_no_metrics_make_no_curve(tmp_path: Path) -> None:
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=()))])
+    assert curves(side) == ()
+    assert curve_facts(side).best_validation is None
+
+
+def metrics(best: float, last: float) -> tuple[MetricRow, ...]:
+    return (
+        MetricRow("validation", 0, 0, 0.0, 3.1, 0),
+        MetricRow("validation", 50, 12, 1.0, best, 9000),
+        MetricRow("train", 100, 25, 2.0, 2.2, 18000),
+        MetricRow("validation", 100, 25, 2.0, last, 18000),
+    )

@@ -1,0 +1,159 @@
+"""The verdict on made-up pairs whose truth is known: each outcome, and each sentence when it is true and when not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.run_folders import Losses, Told, make_run, random_losses
+
+from runoff.comparison import Comparison, Decision, Verdict, compare, verdict
+from runoff.errors import RunError
+
+NOISE = np.random.Generator(np.random.PCG64(9)).normal(0, 0.02, 120)
+
+
+def judge(root: Path, a: Losses | None, b: Losses | None, *, told: Told | None = None, margin: float = 0.02) -> Verdict:
+    return verdict(pair(root, a, b, told=told, margin=margin))
+
+
+def pair(
+    root: Path, a: Losses | None, b: Losses | None, *, told: Told | None = None, margin: float = 0.02
+) -> Comparison:
+    return compare([make_run(root, "a", losses=a), make_run(root, "b", told, losses=b)], margin=margin)
+
+
+def test_a_run_with_lower_losses_everywhere_is_shipped(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    found = judge(tmp_path, losses, losses + 0.1 + NOISE)
+    assert found.decision is Decision.BETTER
+    assert found.ship == "a"
+    assert found.headline.text.startswith("Ship a: its held-out loss is 0.")
+    assert "120 answers from 12 sources" in found.headline.text
+
+
+def test_the_mirror_names_the_same_run_with_the_same_numbers(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    a, b = make_run(tmp_path, "a", losses=losses), make_run(tmp_path, "b", losses=losses + 0.1 + NOISE)
+    assert verdict(compare([a, b])).headline == verdict(compare([b, a])).headline
+
+
+def test_a_run_against_itself_is_equivalent_and_exactly_zero(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "a", losses=random_losses(2))
+    comparison = compare([run, run])
+    found = verdict(comparison)
+    assert found.decision is Decision.EQUIVALENT
+    assert found.ship is None
+    (first, second) = [side.label for side in comparison.sides]
+    assert comparison.evidence.pairs[first, second].exact_zero
+    assert any("exactly the same loss" in sentence.text for sentence in found.because)
+
+
+def test_noise_alone_names_no_winner_and_says_what_would_settle_it(tmp_path: Path) -> None:
+    losses = random_losses(3)
+    noise = np.random.Generator(np.random.PCG64(4)).normal(0, 0.3, len(losses))
+    found = judge(tmp_path, losses, losses + noise)
+    assert found.decision is Decision.NOT_DETECTABLE
+    assert found.ship is None
+    assert found.headline.text.startswith("No difference detectable between a and b on held-out loss")
+    assert any("To settle a difference of 0.02" in sentence.text for sentence in found.would_change)
+
+
+def test_a_winner_that_is_worse_than_the_base_is_not_shipped(tmp_path: Path) -> None:
+    losses = random_losses(5, level=3.6)
+    comparison = compare(
+        [
+            make_run(tmp_path, "a", losses=losses, base=losses - 0.4),
+            make_run(tmp_path, "b", losses=losses + 0.2 + NOISE, base=losses - 0.4),
+        ]
+    )
+    found = verdict(comparison)
+    assert found.decision is Decision.BETTER
+    assert found.ship is None
+    assert found.headline.text.startswith("a is the best of the runs, but is not shown to be better than the base")
+    assert any("it made the model worse here" in sentence.text for sentence in found.because)
+
+
+def test_without_an_evaluation_there_is_insufficient_evidence_and_the_command_for_it(tmp_path: Path) -> None:
+    found = judge(tmp_path, random_losses(1), None)
+    assert found.decision is Decision.INSUFFICIENT
+    assert found.headline.text == (
+        "Insufficient evidence: b was never scored on a held-out test set, so none is recommended."
+    )
+    assert found.commands == (f"runoff evaluate {tmp_path / 'a'} {tmp_path / 'b'}",)
+
+
+def test_other_test_rows_are_no_common_measurement(tmp_path: Path) -> None:
+    a = make_run(tmp_path, "a", losses=random_losses(1))
+    b = make_run(tmp_path, "b", losses=random_losses(1), test={"key": "another"})
+    found = verdict(compare([a, b]))
+    assert found.decision is Decision.INSUFFICIENT
+    assert "different test rows" in found.headline.text
+
+
+def test_another_base_blocks_the_comparison(tmp_path: Path) -> None:
+    other = Told(identity={"model": {"name": "other", "sha256": "11" * 32}})
+    found = judge(tmp_path, random_losses(1), random_losses(1) + 0.5, told=other)
+    assert found.decision is Decision.NOT_COMPARABLE
+    assert found.ship is None
+    assert any("The base models differ" in sentence.text for sentence in found.because)
+
+
+def test_no_metrics_at_all_is_said(tmp_path: Path) -> None:
+    found = judge(tmp_path, None, None, told=Told(metrics=()))
+    assert found.because[0].text == "b has no recorded metrics at all."
+
+
+def test_metrics_that_are_there_are_not_called_missing(tmp_path: Path) -> None:
+    found = judge(tmp_path, None, None)
+    assert not any("no recorded metrics" in sentence.text for sentence in found.because)
+
+
+def test_one_source_can_not_decide(tmp_path: Path) -> None:
+    losses = random_losses(1)[:10]
+    found = judge(tmp_path, losses, losses + 0.3)
+    assert found.decision is Decision.INSUFFICIENT
+    assert found.headline.text == "Insufficient evidence: 10 test rows of 1 source can't tell a and b apart."
+
+
+def test_a_lead_that_may_be_below_the_margin_is_said(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    found = judge(tmp_path, losses, losses + 0.1 + NOISE, margin=0.5)
+    assert any("may be as small as" in sentence.text for sentence in found.would_change)
+    clear = judge(tmp_path / "clear", losses, losses + 0.1 + NOISE, margin=0.01)
+    assert not any("may be as small as" in sentence.text for sentence in clear.would_change)
+
+
+def test_three_runs_need_a_winner_that_beats_both(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    tie = np.random.Generator(np.random.PCG64(8)).normal(0, 0.3, len(losses))
+    runs = [
+        make_run(tmp_path, "a", losses=losses),
+        make_run(tmp_path, "b", losses=losses + tie),
+        make_run(tmp_path, "c", losses=losses + 0.5 + NOISE),
+    ]
+    found = verdict(compare(runs))
+    assert found.decision is Decision.NOT_DETECTABLE
+    assert found.headline.text.startswith("No winner: a and b can't be told apart")
+    assert "c" not in found.headline.text.split("can't")[0]
+
+
+def test_retraining_commands_repeat_the_options_and_raise_the_seed(tmp_path: Path) -> None:
+    from runoff.config import Origin
+    from runoff.runs import Value
+
+    told = Told(settings={"seed": 7, "learning_rate": Value(2e-4, Origin("option", "--set learning_rate"))})
+    found = judge(tmp_path, random_losses(1), random_losses(1), told=told)
+    wanted = f"runoff train {tmp_path / 'b' / 'config.yaml'} --name b-seed8 --set learning_rate=0.0002 --set seed=8"
+    assert wanted in found.commands
+
+
+def test_fewer_than_two_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="needs two runs or more"):
+        compare([make_run(tmp_path, "a")])
+
+
+def test_a_margin_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="margin must be above 0"):
+        pair(tmp_path, None, None, margin=0.0)
