@@ -9,6 +9,7 @@ engine does and passes the same contract suite.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,8 @@ BUCKETS = 32
 
 @functools.cache
 def _features(seed: int, width: int) -> npt.NDArray[np.float64]:
-    return np.random.Generator(np.random.PCG64(seed)).standard_normal((BUCKETS, width)) / np.sqrt(width)
+    features: npt.NDArray[np.float64] = np.random.Generator(np.random.PCG64(seed)).standard_normal((BUCKETS, width))
+    return features / math.sqrt(width)
 
 
 @dataclass

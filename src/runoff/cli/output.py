@@ -149,46 +149,24 @@ def print_report(report: Report, *, brief: bool = False) -> None:
     terminal.print_report(report, console(), brief=brief)
 
 
-def show_runs(root: Path, folders: Sequence[Path], *, as_json: bool) -> None:
-    """One line a run."""
-    from runoff.errors import RunError
-    from runoff.runs import load_run
-
-    rows: list[dict[str, Any]] = []
-    for folder in folders:
-        try:
-            rows.append(_summary(load_run(folder)))
-        except RunError as error:
-            rows.append({"run": folder.name, "status": "unreadable", "why": str(error)})
+def show_runs(root: Path, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """One line a run; what is not known says so."""
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     table = Table(title=f"{len(rows)} runs in {root}", title_justify="left")
-    headings = ("run", "status", "created", "iterations", "updates", "epochs", "best validation loss")
+    headings = list(rows[0]) if rows else ["run"]
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(heading.replace("_", " "))
     for row in rows:
-        table.add_row(*(Text("unknown" if row.get(key) is None else str(row[key])) for key in headings))
+        table.add_row(*(Text(_short(row[heading])) for heading in headings))
     console().print(table)
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    counts = run.plan.counts
-
-    def known(key: str) -> Any:
-        return counts[key].value if key in counts else None
-
-    best = run.identity.result.get("best_validation_loss")
-    epochs = known("epochs")
-    return {
-        "run": run.name,
-        "status": run.identity.status,
-        "created": run.identity.created[:16].replace("T", " "),
-        "iterations": known("iterations"),
-        "updates": known("optimizer_updates"),
-        "epochs": None if epochs is None else round(epochs, 2),
-        "best validation loss": None if best is None else round(best, 4),
-    }
+def _short(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return number_text(round(value, 4)) if isinstance(value, float) else str(value)
 
 
 def show_run(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""`runoff runs`: the runs in a folder, one line each."""
+"""`runoff runs`: the runs in a folder, one line each, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ __all__ = ["command"]
 
 
 def command(
+    where: Annotated[
+        str | None,
+        typer.Option("--where", help='Only runs that fit, e.g. "learning_rate < 1e-4 and best_val_loss < 1.6".'),
+    ] = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="Sort by this; unknown values come last.")] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help="More columns, separated by commas.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
     """List the runs."""
     from runoff.cli.output import show_runs
-    from runoff.runs import find_runs, runs_root
+    from runoff.runs import list_runs, runs_root
 
-    show_runs(root or runs_root(), find_runs(root), as_json=json_output)
+    extra = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    folder = root or runs_root()
+    show_runs(folder, list_runs(folder, where=where, sort=sort, columns=extra), as_json=json_output)

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from runoff.errors import ModelError
 
-__all__ = ["RECORD_NAME", "ModelRecord", "check_model_folder", "sha256_of", "write_json", "write_record"]
+__all__ = [
+    "RECORD_NAME",
+    "ModelRecord",
+    "check_model_folder",
+    "missing_parts",
+    "sha256_of",
+    "write_json",
+    "write_record",
+]
 
 RECORD_NAME = "runoff_model.json"
 
@@ -46,13 +54,14 @@ def sha256_of(path: Path) -> str:
 def check_model_folder(folder: Path) -> None:
     """Raise one sentence unless the folder can be loaded; looks at names only, so it costs nothing."""
     try:
-        if missing := _missing_parts(folder):
+        if missing := missing_parts(folder):
             raise ModelError(f"{folder}: not a whole model folder: {' and '.join(missing)} missing; {_advice(folder)}.")
     except OSError as error:
         raise ModelError(f"{folder}: can't be read ({error.strerror or error}); check who may read it.") from error
 
 
-def _missing_parts(folder: Path) -> list[str]:
+def missing_parts(folder: Path) -> list[str]:
+    """What a loader would look for in vain."""
     parts = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
     index = folder / "model.safetensors.index.json"
     if index.is_file():

@@ -122,6 +122,8 @@ def _head_dim(file: GgufFile, hidden: int, heads: int) -> int:
     if heads < 1:
         raise file.problem(f"it states {heads} attention heads")
     keys = file.find("llama.attention.key_length", int) or hidden // heads
+    if keys < 2 or keys % 2:
+        raise file.problem(f"its attention heads have the size {keys}, which rope can't turn in pairs")
     for key in ("llama.attention.value_length", "llama.rope.dimension_count"):
         if (other := file.find(key, int) or keys) != keys:
             raise file.problem(f'its "{key}" is {other}, where a llama model has the size of a head, {keys}')
@@ -157,8 +159,7 @@ def _llama3_scaling(file: GgufFile, theta: float, head_dim: int) -> dict[str, An
     factor = float(table.max(initial=1.0))
     if np.all(table == 1.0):
         return None
-    expected = _llama3_divisors(factor, theta, head_dim)
-    if table.shape != expected.shape or not np.allclose(table, expected, rtol=1e-3):
+    if table.size != head_dim // 2 or not np.allclose(table, _llama3_divisors(factor, theta, head_dim), rtol=1e-3):
         raise file.problem("its rope_freqs.weight is not the rope scaling of a Llama 3 model")
     return {
         "rope_type": "llama3",

@@ -14,7 +14,7 @@ from runoff.errors import ModelError
 from runoff.models.cache import made_once
 from runoff.models.folder import ModelRecord, sha256_of, write_json, write_record
 
-__all__ = ["CONVERTER", "convert_gguf", "converted_gguf"]
+__all__ = ["CONVERTER", "cache_name", "convert_gguf", "converted_gguf"]
 
 CONVERTER = 1  # raise it when the same file would give another folder
 _SAMPLE = 1 << 20
@@ -28,7 +28,7 @@ def converted_gguf(path: Path, say: Callable[[str], None]) -> Path:
         dtype = convert_gguf(path, folder)
         write_record(folder, ModelRecord(path.name, sha256_of(path), CONVERTER, {"dtype": dtype}))
 
-    return made_once(_cache_name(path), make)
+    return made_once(cache_name(path), make)
 
 
 def convert_gguf(path: Path, folder: Path) -> str:
@@ -47,7 +47,7 @@ def convert_gguf(path: Path, folder: Path) -> str:
     return dtype
 
 
-def _cache_name(path: Path) -> str:
+def cache_name(path: Path) -> str:
     """The file's stem and a fingerprint: size, time of change, first and last megabyte, and our converter's version.
 
     Not a hash of the whole file, which would take seconds at every call; a copy with another time of change is

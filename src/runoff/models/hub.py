@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 from runoff.errors import ModelError
-from runoff.models.folder import check_model_folder
+from runoff.models.folder import missing_parts
 
 __all__ = ["cached_model", "hub_answers", "hub_model"]
 
@@ -25,7 +25,9 @@ def hub_model(repo: str, say: Callable[[str], None]) -> Path:
         return folder
     say(f"Fetching {repo} from the Hugging Face hub")
     folder = _fetch(repo)
-    check_model_folder(folder)
+    if missing := missing_parts(folder):
+        how = "connect to the network, or choose a model that is published as safetensors with a tokenizer.json"
+        raise ModelError(f'model "{repo}": the hub gave no {" and no ".join(missing)}; {how}.')
     return folder
 
 
@@ -36,12 +38,11 @@ def cached_model(repo: str) -> Path | None:
 
     try:
         folder = Path(snapshot_download(repo, local_files_only=True, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
-        check_model_folder(folder)
+        return None if missing_parts(folder) else folder
     except HFValidationError as error:
         raise ModelError(f'"{repo}" is not a name that the Hugging Face hub allows; check its spelling.') from error
-    except (OSError, ValueError, ModelError):  # not there; half there
+    except (OSError, ValueError, ModelError):  # not there, or damaged
         return None
-    return folder
 
 
 def hub_answers(repo: str, seconds: float) -> bool:
@@ -51,15 +52,16 @@ def hub_answers(repo: str, seconds: float) -> bool:
     """
     from huggingface_hub import HfApi
 
-    answered = Event()
+    answers: list[object] = []
 
     def ask() -> None:
         with suppress(Exception):  # whatever it is, the hub is of no use now, and the caller has another way
-            HfApi().model_info(repo, timeout=seconds)
-            answered.set()
+            answers.append(HfApi().model_info(repo, timeout=seconds))
 
-    Thread(target=ask, daemon=True).start()
-    return answered.wait(seconds)
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(answers)
 
 
 def _fetch(repo: str) -> Path:

@@ -1,5 +1,6 @@
 """Runs as they are remembered: records and run folders. Must not: know engines."""
 
+from runoff.runs.index import list_runs
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
 from runoff.runs.store import Run, RunFolder, create_run, find_runs, free_folder, load_run, runs_root
 
@@ -14,6 +15,7 @@ __all__ = [
     "create_run",
     "find_runs",
     "free_folder",
+    "list_runs",
     "load_run",
     "plan_record",
     "runs_root",

@@ -1,4 +1,4 @@
-"""Rebuilt tokenizers: each rule against llama.cpp's way written out in Python, and against transformers' own reading."""
+"""Rebuilt tokenizers: each rule against llama.cpp's way written out in Python, and against transformers' reading."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_gguf as tiny
-from reference_bpe import ReferenceBpe
+from tests.support import tiny_gguf as tiny
+from tests.support.reference_bpe import ReferenceBpe
+from tests.support.varied_texts import VARIED_TEXTS
 from tokenizers import Tokenizer
-from varied_texts import VARIED_TEXTS
 
 from runoff.errors import ModelError
 from runoff.models.gguf_convert import convert_gguf

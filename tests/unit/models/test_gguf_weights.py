@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import tiny_gguf as tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
-from tiny_gguf import Array
+from tests.support import tiny_gguf as tiny
+from tests.support.tiny_gguf import Array
 
 from runoff.models.gguf_convert import convert_gguf
 from runoff.models.gguf_file import open_gguf
@@ -191,7 +192,7 @@ def test_rounds_as_torch_does(values: list[float]) -> None:
 
 @pytest.mark.parametrize("biases", [False, True])
 def test_a_transformers_model_comes_back_as_it_was(biases: bool, tmp_path: Path) -> None:
-    """Names, order of rows, grouped heads, biases and an output of its own: a random model, written as llama.cpp does."""
+    """Names, order of rows, grouped heads, biases, an output of its own: a random model, written as llama.cpp does."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     model = random_llama(biases)
@@ -208,7 +209,7 @@ def test_a_transformers_model_comes_back_as_it_was(biases: bool, tmp_path: Path)
     assert torch.equal(again(ids).logits, model(ids).logits)
 
 
-def random_llama(biases: bool):  # type: ignore[no-untyped-def]
+def random_llama(biases: bool) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -234,7 +235,7 @@ def random_llama(biases: bool):  # type: ignore[no-untyped-def]
     return model
 
 
-def write_as_llama_cpp(path: Path, model) -> Path:  # type: ignore[no-untyped-def]
+def write_as_llama_cpp(path: Path, model: Any) -> Path:
     from gguf import MODEL_ARCH, get_tensor_name_map
 
     names = get_tensor_name_map(MODEL_ARCH.LLAMA, tiny.LAYERS)

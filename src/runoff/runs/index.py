@@ -1,0 +1,185 @@
+"""An index of run folders, so that thousands list and filter at once. Delete it at any time: the folders are the truth.
+
+Owns: the SQLite file `.index.sqlite` beside the runs, what is in it, and when a folder has to be read again. It is
+never migrated: a file of another shape is dropped and made anew. Must not: be the only place where anything is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runoff.errors import RunError, disk_error
+from runoff.runs.query import parse_where
+from runoff.runs.record import MetricRow
+from runoff.runs.store import Run, RunFolder, load_run
+
+__all__ = ["COLUMNS", "RunIndex", "list_runs", "open_index", "summary"]
+
+COLUMNS = ("status", "created", "iterations", "optimizer_updates", "epochs", "best_val_loss")
+
+SHAPE = 1
+Scalar = str | float | int | bool | None
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """An index that is up to date with its folder."""
+
+    root: Path
+    path: Path
+
+    def keys(self) -> list[str]:
+        """Everything that can be asked of a run."""
+        with _connect(self.path) as connection:
+            return [key for (key,) in connection.execute("select distinct key from facts order by key")]
+
+    def rows(self, keys: Sequence[str]) -> list[dict[str, Scalar]]:
+        """One dictionary a run, in order of name, with those of the keys that are known; `run` is always there."""
+        with _connect(self.path) as connection:
+            found: dict[str, dict[str, Scalar]] = {
+                name: {"run": name} for (name,) in connection.execute("select name from runs order by name")
+            }
+            marks = ",".join("?" * len(keys))
+            for name, key, value in connection.execute(
+                f"select run, key, value from facts where key in ({marks})", keys
+            ):
+                found[name][key] = json.loads(value)
+        return list(found.values())
+
+
+def open_index(root: Path) -> RunIndex:
+    """Bring the index up to date: new and changed folders are read, vanished ones forgotten.
+
+    Raises:
+        RunError: the index can't be written.
+    """
+    path = root / ".index.sqlite"
+    if root.is_dir():
+        try:
+            with _connect(path) as connection:
+                _refresh(connection, root)
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            with _connect(path) as connection:
+                _refresh(connection, root)
+        except OSError as error:
+            raise disk_error(error, path, "the index of runs") from None
+    return RunIndex(root, path)
+
+
+def list_runs(
+    root: Path, *, where: str | None = None, sort: str | None = None, columns: Sequence[str] = ()
+) -> list[dict[str, Scalar]]:
+    """Runs that fit, sorted, with the usual columns and those asked for; unknown values are None.
+
+    Raises:
+        RunError: `where` can't be read, or it or `sort` or a column names something that no run has.
+    """
+    index = open_index(root)
+    known = index.keys()
+    fits = parse_where(where, known) if where else None
+    for name in (*columns, *([sort] if sort else [])):
+        parse_where(name, known)
+    shown = tuple(dict.fromkeys((*COLUMNS, *columns, *([sort] if sort else []))))
+    asked = tuple(dict.fromkeys((*shown, *(fits.keys if fits else ()))))
+    rows = [row for row in index.rows(asked) if fits is None or fits(row)]
+    if sort:
+        rows.sort(key=lambda row: (row.get(sort) is None, isinstance(row.get(sort), str), row.get(sort) or 0))
+    return [{"run": row["run"], **{key: row.get(key) for key in shown}} for row in rows]
+
+
+def summary(run: Run) -> dict[str, Scalar]:
+    """Everything scalar that is known of a run: settings, counts, result, and the ends of its curves."""
+    facts: dict[str, Scalar] = {"status": run.identity.status, "created": run.identity.created}
+    facts["model"] = run.identity.model.get("name")
+    for values in (run.plan.settings, run.plan.counts):
+        facts |= {key: value.value for key, value in values.items() if value.known}
+    facts |= run.identity.result
+    facts |= _curve_ends(run.metrics)
+    return {key: value for key, value in facts.items() if isinstance(value, str | int | float) and _finite(value)}
+
+
+def _curve_ends(rows: Iterable[MetricRow]) -> dict[str, Scalar]:
+    losses: dict[str, list[float]] = {"train": [], "validation": []}
+    for row in rows:
+        if row.kind in losses and row.nats_per_target_token is not None and math.isfinite(row.nats_per_target_token):
+            losses[row.kind].append(row.nats_per_target_token)
+    ends: dict[str, Scalar] = {}
+    if losses["validation"]:
+        ends |= {"best_val_loss": min(losses["validation"]), "last_val_loss": losses["validation"][-1]}
+    if losses["train"]:
+        ends["last_train_loss"] = losses["train"][-1]
+    return ends
+
+
+def _finite(value: str | float) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+@contextlib.contextmanager
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path if path.parent.is_dir() else ":memory:", timeout=30)
+    try:
+        (shape,) = connection.execute("pragma user_version").fetchone()
+        if shape != SHAPE:
+            connection.executescript("drop table if exists runs; drop table if exists facts;")
+        connection.executescript(
+            "create table if not exists runs (name text primary key, signature text not null);"
+            "create table if not exists facts (run text, key text, value text, primary key (key, run)) without rowid;"
+            f"pragma user_version = {SHAPE};"
+        )
+        yield connection
+        connection.commit()
+    finally:
+        connection.close()
+
+
+def _refresh(connection: sqlite3.Connection, root: Path) -> None:
+    known = dict(connection.execute("select name, signature from runs").fetchall())
+    present = dict(_signatures(root))
+    for name in known.keys() - present.keys():
+        _forget(connection, name)
+    for name, signature in present.items():
+        if known.get(name) != signature:
+            _forget(connection, name)
+            facts = _facts(root / name)
+            connection.execute("insert into runs values (?, ?)", (name, signature))
+            rows = [(name, key, json.dumps(value)) for key, value in facts.items()]
+            connection.executemany("insert into facts values (?, ?, ?)", rows)
+
+
+def _facts(folder: Path) -> dict[str, Scalar]:
+    """A folder that can't be read is listed as such, with the reason."""
+    try:
+        return summary(load_run(folder))
+    except RunError as error:
+        return {"status": "unreadable", "reason": str(error)}
+
+
+def _forget(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("delete from runs where name = ?", (name,))
+    connection.execute("delete from facts where run = ?", (name,))
+
+
+def _signatures(root: Path) -> Iterator[tuple[str, str]]:
+    """Size and time of the files that a summary is made from."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            folder = RunFolder(Path(entry.path))
+            parts = []
+            for path in (folder.identity, folder.plan, folder.metrics):
+                try:
+                    found = os.stat(path)
+                except OSError:
+                    parts.append("-")
+                else:
+                    parts.append(f"{found.st_size}:{found.st_mtime_ns}")
+            if parts[0] != "-":
+                yield entry.name, " ".join(parts)

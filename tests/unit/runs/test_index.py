@@ -1,0 +1,79 @@
+"""The index: up to date, rebuilt at will, and what a filter may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.run_folders import Told, make_run
+
+from runoff.errors import RunError
+from runoff.runs import list_runs
+from runoff.runs.query import parse_where
+
+
+def names(root: Path, where: str | None = None, sort: str | None = None) -> list[object]:
+    return [row["run"] for row in list_runs(root, where=where, sort=sort)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, rate, best in (("a", 1e-4, 2.0), ("b", 5e-5, 1.5), ("c", 2e-4, 1.7)):
+        from runoff.runs import MetricRow
+
+        told = Told(
+            settings={"learning_rate": rate}, metrics=(MetricRow("validation", 10, nats_per_target_token=best),)
+        )
+        make_run(tmp_path, name, told)
+    return tmp_path
+
+
+def test_filter_and_sort(root: Path) -> None:
+    assert names(root, "learning_rate < 1.5e-4 and best_val_loss < 1.9") == ["b"]
+    assert names(root, "not (learning_rate <= 1e-4) or best_val_loss == 1.5") == ["b", "c"]
+    assert names(root, "lora_parameters.rank >= 8 and status == 'finished'", "best_val_loss") == ["b", "c", "a"]
+
+
+def test_a_changed_run_is_read_again_and_a_vanished_one_forgotten(root: Path) -> None:
+    assert names(root) == ["a", "b", "c"]
+    make_run(root, "a", Told(settings={"learning_rate": 9.0}))
+    assert names(root, "learning_rate > 1") == ["a"]
+    (root / "b" / "run.json").unlink()
+    assert names(root) == ["a", "c"]
+
+
+def test_a_damaged_or_deleted_index_is_made_anew(root: Path) -> None:
+    names(root)
+    (root / ".index.sqlite").write_bytes(b"not a database" * 100)
+    assert names(root) == ["a", "b", "c"]
+    (root / ".index.sqlite").unlink()
+    assert names(root) == ["a", "b", "c"]
+
+
+def test_a_comparison_with_an_unknown_value_is_not_true(root: Path) -> None:
+    make_run(root, "d", Told(metrics=()))
+    assert "d" not in names(root, "best_val_loss < 99")
+    assert "d" not in names(root, "best_val_loss != 1.5")
+    assert names(root, sort="best_val_loss")[-1] == "d"
+
+
+def test_a_folder_that_can_not_be_read_is_listed_as_such(root: Path) -> None:
+    (root / "a" / "plan.json").write_text("{")
+    assert names(root, "status == 'unreadable'") == ["a"]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(root: Path) -> None:
+    with pytest.raises(RunError, match=r"--where: no run has learning_rat; did you mean learning_rate\?"):
+        names(root, "learning_rat < 1")
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os').system('x') < 1", "a[0] < 1", "lambda: 1", "1 +", "learning_rate in (1, 2)"]
+)
+def test_nothing_but_comparisons_can_be_said(text: str) -> None:
+    with pytest.raises(RunError, match="--where"):
+        parse_where(text, ["learning_rate", "a"])
+
+
+def test_no_folder_means_no_runs(tmp_path: Path) -> None:
+    assert list_runs(tmp_path / "nowhere") == []
