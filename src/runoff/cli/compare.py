@@ -18,6 +18,11 @@ def command(
     margin: Annotated[
         float, typer.Option("--margin", help="Smallest difference in nats per target token that matters.")
     ] = 0.02,
+    gated: Annotated[
+        bool,
+        typer.Option("--gate", help="Exit with 1 if a run is worse than the baseline, 3 if that can't be ruled out."),
+    ] = False,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="The run to hold the others against.")] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone; the report has the rest.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
@@ -25,7 +30,7 @@ def command(
 ) -> None:
     """Compare runs and say which to ship, with the certainty, or what is missing."""
     from runoff.cli.output import print_report, say
-    from runoff.comparison import compare, verdict
+    from runoff.comparison import compare, gate, verdict
     from runoff.report import report, write_report
     from runoff.runs import load_run
 
@@ -35,3 +40,8 @@ def command(
     if out is not None:
         paths = write_report(finished, out)
         say("Report: " + ", ".join(str(path) for path in paths))
+    if gated:
+        result = gate(comparison, baseline)
+        for sentence in result.sentences:
+            say(f"Gate: {sentence.text}")
+        raise typer.Exit(result.answer.value)

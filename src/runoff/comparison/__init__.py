@@ -2,6 +2,7 @@
 
 from runoff.comparison.compare import Comparison, compare
 from runoff.comparison.facts import Sentence, Side
+from runoff.comparison.gate import Gate, GateResult, gate
 from runoff.comparison.verdict import Decision, Verdict, verdict
 
-__all__ = ["Comparison", "Decision", "Sentence", "Side", "Verdict", "compare", "verdict"]
+__all__ = ["Comparison", "Decision", "Gate", "GateResult", "Sentence", "Side", "Verdict", "compare", "gate", "verdict"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.curves import Curve, CurveFacts
+from runoff.comparison.expectations import Intent, expectations, intents
 from runoff.comparison.statistics import PairedDifference
 from runoff.evaluation import Estimate
 from runoff.report.model import Block, Cell, Chart, Commands, Paragraph, Series, Table, cell, words
@@ -108,6 +109,23 @@ def derived(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
             rows.append((cell(title), *(_value(value) for value in values)))
     labels = tuple(side.label for side in comparison.sides)
     yield Table("What the settings come to", ("count", *labels), tuple(rows), (False, *(True for _ in labels)))
+
+
+def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """Capacity, budget and restraint of each run, and what such choices usually trade."""
+    found = intents(comparison.sides)
+    wanted: tuple[tuple[str, Callable[[Intent], Cell]], ...] = (
+        ("capacity: trainable share of the base", lambda one: cell(percent_text(one.capacity), one.capacity)),
+        ("capacity: adapted share of the blocks", lambda one: cell(percent_text(one.blocks), one.blocks)),
+        ("budget: learning rate summed, times scale", lambda one: _number(one.budget)),
+        ("budget: epochs", lambda one: cell("unknown" if one.passes is None else f"{one.passes:.2f}", one.passes)),
+        ("restraint", lambda one: cell(", ".join(one.restraint) or "none set")),
+    )
+    rows = tuple((cell(title), *(get(one) for one in found)) for title, get in wanted)
+    labels = tuple(one.label for one in found)
+    yield Table("What each run is after", ("", *labels), rows, (False, *(True for _ in labels)))
+    for sentence in expectations(found):
+        yield Paragraph(sentence.text, sentence.cites)
 
 
 def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -316,6 +334,7 @@ SECTIONS: tuple[tuple[str, str, Builder], ...] = (
     ("comparable", "May they be compared?", comparable),
     ("differences", "Key differences", differences),
     ("derived", "What the settings come to", derived),
+    ("after", "What each run is after", after),
     ("training", "Training metrics", training),
     ("curves", "Loss curves", curve_charts),
     ("results", "Results on held-out answers", results),

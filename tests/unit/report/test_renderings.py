@@ -106,7 +106,7 @@ def test_every_table_row_has_a_cell_for_each_column(finished: Report) -> None:
 
 def test_sections_stand_in_the_order_of_a_good_comparison(finished: Report) -> None:
     keys = [section.key for section in finished.sections]
-    wanted = ["summary", "comparable", "differences", "derived", "training", "curves", "results", "verdict"]
+    wanted = ["summary", "comparable", "differences", "derived", "after", "training", "curves", "results", "verdict"]
     assert keys == [*wanted, "change", "commands", "provenance"]
 
 

@@ -1,0 +1,83 @@
+"""The gate for continuous integration: is a candidate safe to take in place of the baseline?
+
+Owns: the three answers and their exit codes. A candidate passes when the data rule out that it is worse by the margin
+(a one-sided test at 5 %), fails when they show that it is worse, and otherwise the evidence does not suffice. Must
+not: look at anything but the held-out loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from runoff.comparison.compare import Comparison
+from runoff.comparison.facts import Sentence
+from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
+from runoff.errors import RunError
+
+__all__ = ["Gate", "GateResult", "gate"]
+
+
+class Gate(Enum):
+    """What the gate says; the value is the exit code (2 is bad input)."""
+
+    PASS = 0
+    FAIL = 1
+    EVIDENCE_DOES_NOT_SUFFICE = 3
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The worst answer over all candidates, and a sentence for each."""
+
+    answer: Gate
+    sentences: tuple[Sentence, ...]
+
+
+def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
+    """Hold every other run against the baseline (by default the first run).
+
+    Raises:
+        RunError: no run of that name is in the comparison.
+    """
+    labels = [side.label for side in comparison.sides]
+    chosen = baseline or labels[0]
+    if chosen not in labels:
+        raise RunError(f"--baseline {chosen}: is not one of the compared runs ({', '.join(labels)}).")
+    blocked = [check for check in comparison.checks if "held-out loss" in check.blocks]
+    if blocked:
+        return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in blocked))
+    answers = [_judge(comparison, label, chosen) for label in labels if label != chosen]
+    return GateResult(_worst([answer for answer, _ in answers]), tuple(sentence for _, sentence in answers))
+
+
+def _judge(comparison: Comparison, label: str, baseline: str) -> tuple[Gate, Sentence]:
+    pair, margin = comparison.evidence.pairs[label, baseline], comparison.margin
+    ends = pair.interval(0.90)
+    cites = (f"held_out.{label}-{baseline}",)
+    if pair.exact_zero:
+        return Gate.PASS, Sentence(f"{label} passes: it gives every answer the same loss as {baseline}.", cites)
+    if ends is None or pair.clusters < minimum_clusters_for():
+        text = f"{label}: {pair.clusters} sources are too few to hold it against {baseline}."
+        return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
+    if ends[1] < margin:
+        unit = "nats per target token"
+        text = f"{label} passes: it is worse than {baseline} by less than {margin:g} {unit}, if at all ({_ends(pair)})."
+        return Gate.PASS, Sentence(text, cites)
+    if outcome(pair, margin) is Outcome.WORSE:
+        return Gate.FAIL, Sentence(
+            f"{label} fails: its held-out loss is higher than {baseline}'s ({_ends(pair)}).", cites
+        )
+    text = f"{label}: the evidence does not rule out that it is worse than {baseline} by {margin:g} ({_ends(pair)})."
+    return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
+
+
+def _ends(pair: PairedDifference) -> str:
+    ends = pair.interval(0.90)
+    return f"difference {pair.difference.value:+.4f}, 90 % interval {ends[0]:+.4f} to {ends[1]:+.4f}" if ends else ""
+
+
+def _worst(answers: Sequence[Gate]) -> Gate:
+    order = (Gate.FAIL, Gate.EVIDENCE_DOES_NOT_SUFFICE, Gate.PASS)
+    return next(answer for answer in order if answer in answers)
