@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from runoff.config import Origin, flatten, parse_config
 from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.evaluation.estimates import Estimate
+from runoff.evaluation.stored import StoredMeasure, store_measures
 from runoff.files import jsonl, write_bytes, write_json, write_text
 from runoff.runs import Identity, MetricRow, PlanRecord, Run, RunFolder, Value, load_run
 
-__all__ = ["Losses", "Told", "make_run", "random_losses", "scored"]
+__all__ = ["Losses", "Told", "made_measure", "make_run", "random_losses", "scored"]
 
 Losses = npt.NDArray[np.float64]
 COUNTS: dict[str, Any] = {
@@ -64,6 +66,7 @@ def make_run(
     base: Losses | None = None,
     questions_per_source: int = 10,
     test: Mapping[str, Any] | None = None,
+    measures: Sequence[StoredMeasure] = (),
 ) -> Run:
     """Write a finished run; `losses` and `base` are nats per target token of the test rows."""
     told = told or Told()
@@ -78,6 +81,8 @@ def make_run(
     if losses is not None:
         scored_base = scored(losses * 0 + 3.2 if base is None else base, questions_per_source)
         _evaluate(folder, scored(losses, questions_per_source), scored_base, dict(test or {}))
+        if measures:
+            store_measures(folder.evaluation(str((test or {}).get("key", "testset"))), {}, measures)
     return load_run(folder.path)
 
 
@@ -89,6 +94,40 @@ def scored(losses: Losses, questions_per_source: int = 10, tokens: int = 100) ->
         )
         for index, loss in enumerate(losses)
     ]
+
+
+def made_measure(
+    key: str,
+    value: float,
+    *,
+    base: float = 0.0,
+    half: float = 0.02,
+    higher_is_better: bool | None = True,
+    per_example: Losses | None = None,
+    base_per_example: Losses | None = None,
+) -> StoredMeasure:
+    """A measure as an evaluation would have stored it, with an interval of this half-width."""
+
+    def estimate(number: float) -> Estimate:
+        return Estimate(number, number - half, number + half, 0.95, "share", 120, 12, "made up")
+
+    own = np.zeros(0) if per_example is None else per_example
+    others = own * 0 if base_per_example is None else base_per_example
+    return StoredMeasure(
+        key=key,
+        title=key.replace("_", " ").capitalize(),
+        dimension="A reader's question",
+        unit="share",
+        higher_is_better=higher_is_better,
+        matters=0.05,
+        cannot_see="Anything else.",
+        base=estimate(base),
+        author=estimate(1.0),
+        run=estimate(value),
+        per_example={f"e{at}": (float(a), float(b)) for at, (a, b) in enumerate(zip(own, others, strict=True))},
+        clusters={f"e{at}": f"source {at // 10}" for at in range(len(own))},
+        flags=(),
+    )
 
 
 def random_losses(seed: int, *, sources: int = 12, questions: int = 10, level: float = 2.5) -> Losses:
@@ -133,7 +172,7 @@ def _plan(settings: dict[str, Any], counts: dict[str, Any]) -> PlanRecord:
 
 
 def _evaluate(folder: RunFolder, rows: list[ScoredRow], base: list[ScoredRow], test: dict[str, Any]) -> None:
-    from runoff.evaluation.evaluate import adapter_sha256
+    from runoff.evaluation.session import adapter_sha256
 
     key = str(test.get("key", "testset"))
     place = folder.evaluation(key)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from runoff.comparison import Aim
 
 __all__ = ["command"]
 
@@ -18,6 +21,9 @@ def command(
     margin: Annotated[
         float, typer.Option("--margin", help="Smallest difference in nats per target token that matters.")
     ] = 0.02,
+    aim: Annotated[
+        str, typer.Option("--aim", help="What decides: generalization, style, keep-base or balanced.")
+    ] = "generalization",
     gated: Annotated[
         bool,
         typer.Option("--gate", help="Exit with 1 if a run is worse than the baseline, 3 if that can't be ruled out."),
@@ -35,7 +41,7 @@ def command(
     from runoff.runs import load_run
 
     comparison = compare([load_run(run, root) for run in runs], margin=margin)
-    finished = report(comparison, verdict(comparison))
+    finished = report(comparison, verdict(comparison, _aim(aim)))
     print_report(finished, brief=brief and out is not None)
     if out is not None:
         paths = write_report(finished, out)
@@ -45,3 +51,13 @@ def command(
         for sentence in result.sentences:
             say(f"Gate: {sentence.text}")
         raise typer.Exit(result.answer.value)
+
+
+def _aim(name: str) -> Aim:
+    from runoff.comparison import Aim
+    from runoff.errors import RunError
+
+    try:
+        return Aim(name)
+    except ValueError:
+        raise RunError(f"--aim {name}: is none of {', '.join(aim.value for aim in Aim)}.") from None

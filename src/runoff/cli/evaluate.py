@@ -16,13 +16,27 @@ def command(
         Path | None,
         typer.Option("--test", help="JSONL of held-out rows; default: test.jsonl beside the training data."),
     ] = None,
+    answers: Annotated[
+        bool,
+        typer.Option(
+            "--generate", help="Also generate answers and measure style, facts, forgetting and broken output."
+        ),
+    ] = False,
+    questions: Annotated[int, typer.Option("--questions", help="Test questions to answer at most.")] = 100,
+    prompts: Annotated[Path | None, typer.Option("--prompts", help="YAML of your own prompts with checks.")] = None,
+    measures: Annotated[
+        list[str] | None, typer.Option("--measure", help="Your own measure: module:function or file.py:function.")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.0,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
     """Score runs and their base on a held-out test set; what is stored already is not computed again."""
     from runoff.cli.output import say, show_evaluations
-    from runoff.evaluation import evaluate
+    from runoff.evaluation import Answering, evaluate
     from runoff.runs import load_run
 
-    show_evaluations(evaluate([load_run(run, root) for run in runs], test, say=say))
+    wanted = Answering(questions, temperature=temperature, prompts=prompts, own_measures=tuple(measures or ()))
+    loaded = [load_run(run, root) for run in runs]
+    show_evaluations(evaluate(loaded, test, answering=wanted if answers else None, say=say))

@@ -47,7 +47,7 @@ def compare(runs: Sequence[Run], *, margin: float = DEFAULT_MARGIN) -> Compariso
     if not margin > 0:
         raise RunError(f"the margin must be above 0, not {margin:g}.")
     sides = label_runs(runs)
-    evidence = gather(sides)
+    evidence = gather(sides, margin)
     differences = setting_differences(sides)
     return Comparison(
         sides=sides,

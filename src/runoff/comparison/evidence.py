@@ -1,13 +1,13 @@
-"""What was measured on the same held-out rows: losses, and paired differences by source.
+"""What was measured on the same held-out rows: the loss, and the measures of generated answers where there are any.
 
-Owns: finding the test set that all runs share, and the statistics over it. Must not: decide (comparison/verdict.py).
+Owns: finding the test set that all runs share. Must not: decide (comparison/verdict.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -15,43 +15,33 @@ import numpy as np
 from runoff.comparison.facts import Side, listed
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
+from runoff.comparison.yardstick import SEED, Yardstick, from_measures
 from runoff.engines.scoring import ScoredRow
-from runoff.evaluation import Estimate, Evaluation, held_out_loss, load_evaluations
+from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
-__all__ = ["Evidence", "gather", "paired_rows"]
+__all__ = ["HELD_OUT", "Evidence", "gather", "paired_rows"]
 
-SEED = 0
-"""Of the random sign flips; the same for every comparison, so that it repeats to the last digit."""
+HELD_OUT = "held_out_loss"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Held-out losses on the rows that all runs share, or why there are none.
+    """What all runs were measured by on the rows that they share, or why there is nothing.
 
-    losses, against_base: by label. pairs: (a, b) -> a - b, for every two labels in both orders. not_worse: labels that
-    the data can't tell from the one with the lowest loss, which is among them. by_source: source -> label -> loss.
+    loss: the held-out loss, None if `missing` says why. measures: of generated answers, by key. by_source: source ->
+    label -> held-out loss.
     """
 
     missing: str | None
     test: Mapping[str, Any]
-    base: Estimate
-    losses: Mapping[str, Estimate]
-    against_base: Mapping[str, PairedDifference]
-    pairs: Mapping[tuple[str, str], PairedDifference]
-    not_worse: tuple[str, ...]
+    loss: Yardstick | None
+    measures: Mapping[str, Yardstick]
     by_source: Mapping[str, Mapping[str, float]]
-    engines: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def leader(self) -> str | None:
-        """The label with the lowest held-out loss."""
-        known = {label: loss.value for label, loss in self.losses.items() if loss.value is not None}
-        return min(sorted(known), key=lambda label: known[label]) if known else None
 
 
-def gather(sides: Sequence[Side]) -> Evidence:
-    """Read what is stored beside the runs."""
+def gather(sides: Sequence[Side], margin: float) -> Evidence:
+    """Read what is stored beside the runs; `margin` is that of the held-out loss."""
     stored = {side.label: {one.key: one for one in load_evaluations(side.run)} for side in sides}
     without = [label for label, found in stored.items() if not found]
     if without:
@@ -62,7 +52,7 @@ def gather(sides: Sequence[Side]) -> Evidence:
     if not shared:
         return _nothing("the runs were scored on different test rows")
     chosen = max(shared, key=lambda key: (len(next(iter(stored.values()))[key].rows), key))
-    return _evidence({label: found[chosen] for label, found in stored.items()})
+    return _evidence({label: found[chosen] for label, found in stored.items()}, margin)
 
 
 def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDifference:
@@ -79,25 +69,29 @@ def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDiffere
     )
 
 
-def _evidence(found: Mapping[str, Evaluation]) -> Evidence:
+def _evidence(found: Mapping[str, Evaluation], margin: float) -> Evidence:
     first = next(iter(found.values()))
     labels = sorted(found)
     rows = {label: found[label].rows for label in found}
-    pairs = {}
-    for a, b in combinations(labels, 2):
-        pairs[a, b] = paired_rows(rows[a], rows[b])
-        pairs[b, a] = paired_rows(rows[b], rows[a])
-    return Evidence(
-        missing=None,
-        test=first.test,
+    loss = Yardstick(
+        key=HELD_OUT,
+        title="Held-out loss",
+        dimension="Does it predict the author's answers to new questions?",
+        unit=HELD_OUT_UNIT,
+        margin=margin,
+        lower_is_better=True,
+        values={label: held_out_loss(rows[label]) for label in found},
         base=held_out_loss(first.base_rows),
-        losses={label: held_out_loss(rows[label]) for label in found},
+        author=None,
+        pairs={(a, b): paired_rows(rows[a], rows[b]) for a, b in permutations(labels, 2)},
         against_base={label: paired_rows(rows[label], found[label].base_rows) for label in found},
-        pairs=pairs,
         not_worse=_not_worse(labels, rows),
-        by_source=_by_source(rows, first.base_rows),
-        engines={label: one.engine for label, one in found.items()},
+        flags={},
+        cannot_see="How the model writes, whether it stops, whether what it says is so, what else it can still do.",
     )
+    measures = from_measures({label: one.measures for label, one in found.items()})
+    by_source = _by_source(rows, first.base_rows)
+    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source)
 
 
 def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -> tuple[str, ...]:
@@ -121,5 +115,4 @@ def _by_source(rows: Mapping[str, Sequence[ScoredRow]], base: Sequence[ScoredRow
 
 
 def _nothing(reason: str) -> Evidence:
-    unknown = Estimate.unknown_because(reason, HELD_OUT_UNIT)
-    return Evidence(reason, {}, unknown, {}, {}, {}, (), {}, {})
+    return Evidence(reason, {}, None, {}, {})

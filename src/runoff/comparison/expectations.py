@@ -19,8 +19,8 @@ class Intent:
     """One run's capacity, budget and restraint; None where the record can't tell.
 
     capacity: trainable parameters as a share of the base's. blocks: share of the base's blocks that are adapted.
-    budget: learning rate summed over the optimizer updates, times the adapter's scale. passes: epochs. restraint: what the
-    settings hold back with, in words; empty if nothing.
+    budget: learning rate summed over the optimizer updates, times the adapter's scale. passes: epochs. restraint: what
+    the settings hold back with, in words; empty if nothing.
     """
 
     label: str
@@ -77,7 +77,7 @@ def expectations(found: Sequence[Intent]) -> tuple[Sentence, ...]:
         sentences.append(
             Sentence(
                 f"Expectation, not measured here: the larger adapter ({widest}) usually learns more and forgets more "
-                f"than the smaller ({narrowest}) (Biderman et al. 2024, arXiv 2405.09673, for rank and adapted layers).",
+                f"than the smaller ({narrowest}) (Biderman et al. 2024, arXiv 2405.09673).",
                 tuple(f"{one.label}.counts.trainable_parameters" for one in found),
             )
         )

@@ -14,6 +14,7 @@ from enum import Enum
 from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Sentence
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
+from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
 
 __all__ = ["Gate", "GateResult", "gate"]
@@ -46,14 +47,15 @@ def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
     if chosen not in labels:
         raise RunError(f"--baseline {chosen}: is not one of the compared runs ({', '.join(labels)}).")
     blocked = [check for check in comparison.checks if "held-out loss" in check.blocks]
-    if blocked:
+    loss = comparison.evidence.loss
+    if blocked or loss is None:
         return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in blocked))
-    answers = [_judge(comparison, label, chosen) for label in labels if label != chosen]
+    answers = [_judge(loss, label, chosen) for label in labels if label != chosen]
     return GateResult(_worst([answer for answer, _ in answers]), tuple(sentence for _, sentence in answers))
 
 
-def _judge(comparison: Comparison, label: str, baseline: str) -> tuple[Gate, Sentence]:
-    pair, margin = comparison.evidence.pairs[label, baseline], comparison.margin
+def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:
+    pair, margin = loss.pairs[label, baseline], loss.margin
     ends = pair.interval(0.90)
     cites = (f"held_out.{label}-{baseline}",)
     if pair.exact_zero:

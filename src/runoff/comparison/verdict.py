@@ -1,24 +1,24 @@
 """Which run to ship, and why; or that it can't be said, and what would settle it.
 
 Owns: the rules. Five outcomes, no more: better, equivalent, no difference detectable, not comparable, insufficient
-evidence. Every sentence cites the facts it was computed from. Must not: compute statistics or print.
+evidence. First the gates (comparison/requirements.py), then the yardsticks of the aim. Must not: compute statistics.
 """
 
 from __future__ import annotations
 
-import math
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runoff.comparison.aims import Aim, yardsticks
+from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
-from runoff.comparison.facts import Sentence, Side, both, listed
-from runoff.comparison.statistics import Outcome, PairedDifference, outcome, questions_needed
+from runoff.comparison.facts import Sentence, both, listed
+from runoff.comparison.requirements import Required, required, unmeasured
+from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
+from runoff.comparison.yardstick import Yardstick
 
 __all__ = ["Decision", "Verdict", "verdict"]
-
-UNMEASURED = ("style", "factual accuracy", "what was forgotten", "broken output")
 
 
 class Decision(StrEnum):
@@ -35,29 +35,35 @@ class Decision(StrEnum):
 class Verdict:
     """The decision. `ship` is None where nothing can be recommended; `headline` is the one sentence to read."""
 
+    aim: Aim
     decision: Decision
     ship: str | None
     headline: Sentence
     because: tuple[Sentence, ...]
     would_change: tuple[Sentence, ...]
     commands: tuple[str, ...]
+    requirements: tuple[Required, ...] = ()
 
 
-def verdict(comparison: Comparison) -> Verdict:
+def verdict(comparison: Comparison, aim: Aim = Aim.GENERALIZATION) -> Verdict:
     """Apply the rules to a comparison."""
-    evidence = comparison.evidence
     blocking = [check for check in comparison.checks if check.level == "blocking" and "held-out loss" in check.blocks]
-    if evidence.missing or evidence.leader is None:
-        return _insufficient(comparison)
+    if comparison.evidence.missing:
+        return _insufficient(comparison, aim, comparison.evidence.missing)
     if blocking:
-        headline = Sentence("These runs can't be compared by their held-out loss, so none is recommended.")
+        headline = Sentence("These runs can't be compared by what was measured, so none is recommended.")
         because = tuple(check.sentence for check in blocking)
-        return Verdict(Decision.NOT_COMPARABLE, None, headline, because, (), tuple(_commands(comparison)))
-    return _measured(comparison, evidence.leader)
+        commands = tuple(next_commands(comparison, aim))
+        return Verdict(aim, Decision.NOT_COMPARABLE, None, headline, because, (), commands)
+    deciding = yardsticks(aim, comparison.evidence)
+    if deciding is None or any(one.leader is None or not one.pairs for one in deciding):
+        return _insufficient(
+            comparison, aim, f"what the aim {aim.value} is decided by was not measured on the same answers"
+        )
+    return _measured(comparison, aim, deciding)
 
 
-def _insufficient(comparison: Comparison) -> Verdict:
-    missing = comparison.evidence.missing or "no held-out loss is known"
+def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
     headline = Sentence(f"Insufficient evidence: {missing}, so none is recommended.")
     because = [
         Sentence("A training log's own losses are shown but decide nothing: each tool averages them its own way.")
@@ -67,73 +73,112 @@ def _insufficient(comparison: Comparison) -> Verdict:
         because.insert(
             0, Sentence(f"{listed(without)} {'has' if len(without) == 1 else 'have'} no recorded metrics at all.")
         )
-    change = (Sentence("Scoring all runs on the same held-out rows would give a first answer."),)
-    return Verdict(Decision.INSUFFICIENT, None, headline, tuple(because), change, tuple(_commands(comparison)))
+    change = (Sentence("Measuring all runs on the same held-out rows would give a first answer."),)
+    commands = tuple(next_commands(comparison, aim))
+    return Verdict(aim, Decision.INSUFFICIENT, None, headline, tuple(because), change, commands)
 
 
-def _measured(comparison: Comparison, leader: str) -> Verdict:
-    evidence, margin = comparison.evidence, comparison.margin
-    others = [side.label for side in comparison.sides if side.label != leader]
-    pairs = {label: evidence.pairs[leader, label] for label in others}
-    outcomes = {label: outcome(pair, margin) for label, pair in pairs.items()}
-    decision = _decision(outcomes, beaten=[label for label in others if label not in evidence.not_worse])
-    helps = {side.label: outcome(evidence.against_base[side.label], margin) for side in comparison.sides}
-    ship = leader if decision is Decision.BETTER and helps[leader] is Outcome.BETTER else None
-    because = [*_pair_sentences(leader, pairs), *_base_sentences(comparison, helps), _unmeasured()]
-    change = tuple(_would_change(comparison, decision, pairs))
+def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:
+    gates = required(comparison.evidence)
+    decision, leader = _decision(deciding)
+    ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates) else None
+    because = [
+        *(found.sentence for found in gates),
+        *(sentence for one in deciding for sentence in _pair_sentences(one, leader)),
+        *(sentence for one in deciding for sentence in _base_sentences(one)),
+        *_not_looked_at(comparison),
+    ]
     return Verdict(
+        aim,
         decision,
         ship,
-        _headline(comparison, decision, leader, pairs, ship),
+        _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader]),
         tuple(because),
-        change,
-        tuple(_commands(comparison)),
+        tuple(_would_change(comparison, decision, deciding, leader)),
+        tuple(next_commands(comparison, aim)),
+        gates,
     )
 
 
-def _decision(outcomes: dict[str, Outcome], beaten: Sequence[str]) -> Decision:
+def _decision(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
+    """With two yardsticks the winner has to be better by one and no worse by the other."""
+    found = [_one_decision(one) for one in deciding]
+    winners = {leader for decision, leader in found if decision is Decision.BETTER}
+    if len(winners) == 1:
+        (leader,) = winners
+        if all(_beaten_by_nobody(one, leader) for one in deciding):
+            return Decision.BETTER, leader
+    elif not winners:
+        decisions = {decision for decision, _ in found}
+        return (decisions.pop() if len(decisions) == 1 else Decision.NOT_DETECTABLE), found[0][1]
+    return Decision.NOT_DETECTABLE, found[0][1]
+
+
+def _one_decision(one: Yardstick) -> tuple[Decision, str]:
     """A winner has to beat every other run, with the p-values of all pairs adjusted for their number."""
-    if all(label in beaten and found is Outcome.BETTER for label, found in outcomes.items()):
-        return Decision.BETTER
+    leader = one.leader or ""
+    outcomes = {label: one.outcome(one.pairs[leader, label]) for label in one.values if label != leader}
+    if all(found is Outcome.BETTER and label not in one.not_worse for label, found in outcomes.items()):
+        return Decision.BETTER, leader
     if all(found is Outcome.EQUIVALENT for found in outcomes.values()):
-        return Decision.EQUIVALENT
+        return Decision.EQUIVALENT, leader
     if all(found is Outcome.INSUFFICIENT for found in outcomes.values()):
-        return Decision.INSUFFICIENT
-    return Decision.NOT_DETECTABLE
+        return Decision.INSUFFICIENT, leader
+    return Decision.NOT_DETECTABLE, leader
+
+
+def _beaten_by_nobody(one: Yardstick, leader: str) -> bool:
+    return not any(one.outcome(one.pairs[leader, label]) is Outcome.WORSE for label in one.values if label != leader)
+
+
+def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required]) -> bool:
+    """Better than the base by the first yardstick, and through every gate that was measured."""
+    helps = deciding[0].outcome(deciding[0].against_base[leader]) is Outcome.BETTER
+    return helps and not any(found.status == "failed" and found.label == leader for found in gates)
 
 
 def _headline(
-    comparison: Comparison, decision: Decision, leader: str, pairs: dict[str, PairedDifference], ship: str | None
+    decision: Decision, deciding: Sequence[Yardstick], leader: str, ship: str | None, gates: Sequence[Required]
 ) -> Sentence:
-    nearest = min(pairs, key=lambda label: -(pairs[label].difference.value or 0.0))
-    pair, cites = pairs[nearest], (f"held_out.{leader}-{nearest}",)
+    one = deciding[0]
+    labels = listed(list(one.values))
+    others = {label: one.pairs[leader, label] for label in one.values if label != leader}
+    nearest = min(others, key=lambda label: one.advantage(others[label]))
+    pair, cites = others[nearest], (f"{one.key}.{leader}-{nearest}",)
+    name = one.title.lower()
     if decision is Decision.BETTER:
-        start = (
-            f"Ship {leader}"
-            if ship
-            else f"{leader} is the best of the runs, but is not shown to be better than the base"
-        )
-        close = "" if len(pairs) == 1 else f" (the next best, {nearest})"
-        return Sentence(
-            f"{start}: its held-out loss is {_loss(-(pair.difference.value or 0.0))} nats per target token lower than "
-            f"{'that of ' + nearest if len(pairs) == 1 else 'that of any other run'}{close} ({_certainty(pair)}).",
-            cites,
-        )
-    labels = listed([side.label for side in comparison.sides])
+        start = f"Ship {leader}" if ship else _not_shipped(one, leader, gates)
+        word = "lower" if one.lower_is_better is not False else "higher"
+        if len(others) == 1:
+            than = f"{word} than that of {nearest}"
+        else:
+            than = f"{word} than that of any other run (the next best, {nearest})"
+        value = f"{one.advantage(pair):.4f} {one.unit}"
+        return Sentence(f"{start}: its {name} is {value} {than} ({_certainty(pair)}).", cites)
     if decision is Decision.EQUIVALENT:
         return Sentence(
-            f"{labels} are equivalent on held-out loss: they differ by less than {comparison.margin:g} nats per target "
-            f"token ({_certainty(pair)}). Keep the cheaper one.",
+            f"{labels} are equivalent by {name}: they differ by less than {one.margin:g} {one.unit} "
+            f"({_certainty(pair)}). Keep the cheaper one.",
             cites,
         )
     if decision is Decision.INSUFFICIENT:
+        text = f"Insufficient evidence: {pair.n} test rows of {pair.clusters} source can't tell {labels} apart."
+        return Sentence(text, cites)
+    if len(others) > 1 and len(one.not_worse) > 1:
+        tied = listed([label for label in one.values if label in one.not_worse])
+        return Sentence(f"No winner: {tied} can't be told apart by {name} ({_certainty(pair)}).", cites)
+    if len(deciding) > 1:
         return Sentence(
-            f"Insufficient evidence: {pair.n} test rows of {pair.clusters} source can't tell {labels} apart.", cites
+            f"No winner: {listed([two.title.lower() for two in deciding])} do not agree on one of {labels}.", cites
         )
-    tied = listed([side.label for side in comparison.sides if side.label in comparison.evidence.not_worse])
-    if len(pairs) > 1 and len(comparison.evidence.not_worse) > 1:
-        return Sentence(f"No winner: {tied} can't be told apart on held-out loss ({_certainty(pair)}).", cites)
-    return Sentence(f"No difference detectable between {labels} on held-out loss ({_certainty(pair)}).", cites)
+    return Sentence(f"No difference detectable between {labels} by {name} ({_certainty(pair)}).", cites)
+
+
+def _not_shipped(one: Yardstick, leader: str, gates: Sequence[Required]) -> str:
+    failed = [found.gate for found in gates if found.status == "failed"]
+    if failed:
+        return f"{leader} is the best of the runs, but must not be shipped ({listed(failed)})"
+    return f"{leader} is the best of the runs, but is not shown to be better than the base"
 
 
 def _certainty(pair: PairedDifference) -> str:
@@ -148,100 +193,78 @@ def _certainty(pair: PairedDifference) -> str:
     return f"{interval}{p}; {pair.n} answers from {pair.clusters} sources"
 
 
-def _pair_sentences(leader: str, pairs: dict[str, PairedDifference]) -> Iterator[Sentence]:
-    for label, pair in pairs.items():
+def _pair_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
+    for label in one.values:
+        pair = one.pairs.get((leader, label))
+        if pair is None:
+            continue
+        cites = (f"{one.key}.{leader}-{label}",)
+        name = one.title.lower()
         if pair.exact_zero:
+            yield Sentence(f"{leader} and {label} have exactly the same {name} on every answer.", cites)
+        elif pair.share_lower is not None and one.lower_is_better:
+            share = f"{pair.share_lower:.0%}".replace("%", " %")
             yield Sentence(
-                f"{leader} and {label} give every answer exactly the same loss.", (f"held_out.{leader}-{label}",)
-            )
-        elif pair.share_lower is not None:
-            yield Sentence(
-                f"{leader} gives {pair.share_lower:.0%} of the answers a lower loss than {label} does; the median "
-                f"difference is {pair.median_difference:+.4f} nats per target token.".replace("%", " %"),
-                (f"held_out.{leader}-{label}",),
+                f"{leader} has the lower {name} on {share} of the answers, compared with {label}; the median "
+                f"difference is {pair.median_difference:+.4f} {one.unit}.",
+                cites,
             )
 
 
-def _base_sentences(comparison: Comparison, helps: dict[str, Outcome]) -> Iterator[Sentence]:
-    for side in comparison.sides:
-        pair = comparison.evidence.against_base[side.label]
+def _base_sentences(one: Yardstick) -> Iterator[Sentence]:
+    name = one.title.lower()
+    for label, pair in one.against_base.items():
         value = pair.difference.value
         if value is None:
             continue
+        way = "lower" if value < 0 else "higher"
         word = {
-            Outcome.BETTER: f"{_loss(-value)} nats per target token lower than the base's",
-            Outcome.WORSE: f"{_loss(value)} nats per target token higher than the base's: it made the model worse here",
-        }.get(helps[side.label], "not detectably different from the base's")
-        yield Sentence(
-            f"{side.label}'s held-out loss is {word} ({_certainty(pair)}).", (f"held_out.{side.label}-base",)
-        )
+            Outcome.BETTER: f"{abs(value):.4f} {one.unit} {way} than the base's",
+            Outcome.WORSE: f"{abs(value):.4f} {one.unit} {way} than the base's: it made the model worse here",
+        }.get(one.outcome(pair), "not detectably different from the base's")
+        yield Sentence(f"{label}'s {name} is {word} ({_certainty(pair)}).", (f"{one.key}.{label}-base",))
 
 
-def _unmeasured() -> Sentence:
-    return Sentence(f"Not measured here: {listed(UNMEASURED)}. Held-out loss says nothing about them by itself.")
+def _not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
+    left = unmeasured(comparison.evidence.measures)
+    if left:
+        yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
 
 
-def _would_change(comparison: Comparison, decision: Decision, pairs: dict[str, PairedDifference]) -> Iterator[Sentence]:
-    margin = comparison.margin
-    for label, pair in pairs.items():
-        need = questions_needed(pair, margin)
-        if decision is Decision.NOT_DETECTABLE and need.questions is not None and need.questions > pair.n:
-            seen = (
-                f" The smallest difference these rows could have shown is {pair.smallest_detectable:.4f}."
-                if pair.smallest_detectable
-                else ""
-            )
-            yield Sentence(
-                f"To settle a difference of {margin:g} nats per target token from {label}, about {need.questions:,} "
-                f"questions from {need.clusters} sources are needed; there are {pair.n} from {pair.clusters}.{seen}",
-                (f"held_out.{label}",),
-            )
-        ends = pair.interval(0.95)
-        if decision is Decision.BETTER and ends and ends[1] > -margin:
-            yield Sentence(
-                f"The lead over {label} may be as small as {_loss(-ends[1])} nats per target token, less than the "
-                f"margin of {margin:g} that was said to matter.",
-                (f"held_out.{label}",),
-            )
-    seeds = {side.setting("seed").value for side in comparison.sides}
-    if seeds != {None}:
+def _would_change(
+    comparison: Comparison, decision: Decision, deciding: Sequence[Yardstick], leader: str
+) -> Iterator[Sentence]:
+    for one in deciding:
+        for label in one.values:
+            if label != leader:
+                yield from _pair_would_change(one, decision, one.pairs[leader, label], label)
+    if {side.setting("seed").value for side in comparison.sides} != {None}:
         yield Sentence(
             "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
             f"seed of {both(len(comparison.sides))} would show it.",
             tuple(f"{side.label}.settings.seed" for side in comparison.sides),
         )
-    cause = comparison.several_at_once
-    if cause is not None:
-        yield Sentence("Runs that change one of the settings at a time would show which one matters.", cause.cites)
+    if comparison.several_at_once is not None:
+        text = "Runs that change one of the settings at a time would show which one matters."
+        yield Sentence(text, comparison.several_at_once.cites)
 
 
-def _commands(comparison: Comparison) -> Iterator[str]:
-    """Commands that run as printed from the folder in which the comparison was made."""
-    references = " ".join(shlex.quote(side.reference) for side in comparison.sides)
-    if comparison.evidence.missing:
-        if all(side.run.folder.adapter.is_dir() for side in comparison.sides):
-            yield f"runoff evaluate {references}"
-        return
-    for side in comparison.sides:
-        command = _retrain(side)
-        if command:
-            yield command
-
-
-def _retrain(side: Side) -> str | None:
-    """The same run with the next seed."""
-    seed = side.setting("seed").value
-    if side.run.identity.imported or not side.run.folder.config.exists() or not isinstance(seed, int):
-        return None
-    options = [
-        f"{key}={value.value}"
-        for key, value in side.run.plan.settings.items()
-        if value.origin.kind == "option" and key != "seed"
-    ]
-    given = "".join(f" --set {shlex.quote(option)}" for option in [*options, f"seed={seed + 1}"])
-    path, name = shlex.quote(str(side.run.folder.config)), shlex.quote(f"{side.run.name}-seed{seed + 1}")
-    return f"runoff train {path} --name {name}{given}"
-
-
-def _loss(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "unknown"
+def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifference, label: str) -> Iterator[Sentence]:
+    need, ends = questions_needed(pair, one.margin), pair.interval(0.95)
+    cites = (f"{one.key}.{label}",)
+    if decision is Decision.NOT_DETECTABLE and need.questions is not None and need.questions > pair.n:
+        least = pair.smallest_detectable
+        seen = f" The smallest difference these rows could have shown is {least:.4f}." if least else ""
+        yield Sentence(
+            f"To settle a difference of {one.margin:g} {one.unit} from {label}, about {need.questions:,} questions "
+            f"from {need.clusters} sources are needed; there are {pair.n} from {pair.clusters}.{seen}",
+            cites,
+        )
+    if decision is Decision.BETTER and ends:
+        smallest = -ends[1] if one.lower_is_better is not False else ends[0]
+        if smallest < one.margin:
+            yield Sentence(
+                f"The lead over {label} may be as small as {smallest:.4f} {one.unit}, less than the margin of "
+                f"{one.margin:g} that was said to matter.",
+                cites,
+            )

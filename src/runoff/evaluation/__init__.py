@@ -1,6 +1,7 @@
 """Evaluation: held-out measures of runs and their base, each with its uncertainty. Must not: compare runs."""
 
+from runoff.evaluation.answering import Answering
 from runoff.evaluation.estimates import Estimate
 from runoff.evaluation.evaluate import Evaluation, evaluate, held_out_loss, load_evaluations
 
-__all__ = ["Estimate", "Evaluation", "evaluate", "held_out_loss", "load_evaluations"]
+__all__ = ["Answering", "Estimate", "Evaluation", "evaluate", "held_out_loss", "load_evaluations"]

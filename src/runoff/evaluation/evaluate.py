@@ -1,59 +1,36 @@
 """Evaluation: any number of runs and their base on one held-out test set, in one pass over one loaded base.
 
-Owns: which rows count (never a row that a run was trained on), the one truncation for all, what is stored. The trunk
-below the lowest adapted block of all runs is computed once for each row. Must not: compare runs.
+Owns: the order of the work, what is stored and what is not computed again. Must not: compare runs.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runoff.data import Encoded, Row, RowSet, encode_for_scoring, load_rows, load_tokenizer
-from runoff.engines import Base, open_base
-from runoff.engines.adapters import read_adapter
+from runoff.data import load_tokenizer
+from runoff.engines import Base
 from runoff.engines.scoring import ScoredRow, score_batches, scoring_batches
-from runoff.errors import DataError, RunError
+from runoff.evaluation.answering import Answering, answer_all
 from runoff.evaluation.estimates import Estimate, ratio_mean
+from runoff.evaluation.session import Session, adapter_sha256, common_base
+from runoff.evaluation.stored import StoredMeasure, load_measures
+from runoff.evaluation.testset import TestSet, read_test_set
 from runoff.files import jsonl, write_bytes, write_json
-from runoff.models import get_model
-from runoff.plan import ModelFacts, read_model_facts
-from runoff.runs import Run, RunFolder
+from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
-__all__ = ["HELD_OUT_UNIT", "Evaluation", "TestSet", "adapter_sha256", "evaluate", "held_out_loss", "load_evaluations"]
+__all__ = ["HELD_OUT_UNIT", "Evaluation", "evaluate", "held_out_loss", "load_evaluations"]
 
 HELD_OUT_UNIT = "nats per target token"
-TRUNK_BUDGET_BYTES = 4 * 1024**3
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """The rows that every run is scored on. `left_out`: row number -> the run that was trained on it."""
-
-    __test__ = False  # not a test case, whatever pytest thinks of its name
-
-    place: str
-    sha256: str
-    rows: int
-    left_out: dict[int, str]
-    max_seq_length: int
-    rows_cut: int
-
-    @property
-    def key(self) -> str:
-        """Identity: equal keys mean that the same rows were scored under the same truncation."""
-        body = [self.sha256, self.max_seq_length, sorted(self.left_out)]
-        return hashlib.sha256(json.dumps(body).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run, and its base, on one test set."""
+    """One run, and its base, on one test set. `measures`: of generated answers, by key, if there are any."""
 
     run: str
     key: str
@@ -62,6 +39,7 @@ class Evaluation:
     adapter_sha256: str
     rows: tuple[ScoredRow, ...]
     base_rows: tuple[ScoredRow, ...]
+    measures: dict[str, StoredMeasure] = field(default_factory=dict)
 
 
 def held_out_loss(rows: Sequence[ScoredRow]) -> Estimate:
@@ -76,6 +54,7 @@ def evaluate(
     runs: Sequence[Run],
     test: Path | None = None,
     *,
+    answering: Answering | None = None,
     base: Base | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Evaluation]:
@@ -84,6 +63,7 @@ def evaluate(
     Args:
         runs: trained runs on one base.
         test: a JSONL file; by default the test.jsonl beside the runs' training data.
+        answering: what to generate and measure besides the held-out loss; None for nothing.
         base: a loaded base, for callers that have one.
         say: receives progress sentences.
 
@@ -91,19 +71,18 @@ def evaluate(
         RunError: runs on different bases, or a run without an adapter.
         DataError: no test set, or no row of it is left.
     """
-    model = _one_base(runs, say)
+    model = common_base(runs, say)
     tokenizer = load_tokenizer(model.folder)
-    rows = load_rows(test or _test_beside(runs[0]))
-    kept, left_out = _held_out(rows, runs)
-    limit = min(model.context_length or 2048, 4096)
-    encoded = [one for one in encode_for_scoring(kept, tokenizer, max_seq_length=limit) if one.target_tokens]
-    test_set = _test_set(rows, left_out, encoded, limit)
-    if left_out:
-        say(f"{len(left_out)} test rows are left out, since a run was trained on them.")
-    missing = [run for run in runs if not _stored(run, test_set.key)]
+    rows = read_test_set(runs, test, tokenizer, model.context_length)
+    if rows.left_out:
+        say(f"{len(rows.left_out)} test rows are left out, since a run was trained on them.")
+    session = Session(runs, model, say, base)
+    missing = [run for run in runs if not any(one.key == rows.key for one in load_evaluations(run))]
     if missing:
-        _score_all(missing, model, encoded, test_set, base, say)
-    return [evaluation for run in runs for evaluation in load_evaluations(run) if evaluation.key == test_set.key]
+        _score(session, missing, rows)
+    if answering is not None:
+        answer_all(session, rows, tokenizer, answering)
+    return [one for run in runs for one in load_evaluations(run) if one.key == rows.key]
 
 
 def load_evaluations(run: Run) -> list[Evaluation]:
@@ -111,114 +90,25 @@ def load_evaluations(run: Run) -> list[Evaluation]:
     found = []
     for path in sorted(run.folder.evaluation("").glob("*/evaluation.json")):
         body = json.loads(path.read_text("utf-8"))
-        if body["adapter_sha256"] != adapter_sha256(run.folder):
-            continue
-        scored = [
-            tuple(ScoredRow.from_json(row) for row in read_jsonl(path.parent / name))
-            for name in ("rows.jsonl", "base.jsonl")
-        ]
-        found.append(
-            Evaluation(
-                run.name, body["key"], body["test"], body["engine"], body["adapter_sha256"], scored[0], scored[1]
+        if body["adapter_sha256"] == adapter_sha256(run.folder):
+            rows, base_rows = (
+                tuple(ScoredRow.from_json(row) for row in read_jsonl(path.parent / name))
+                for name in ("rows.jsonl", "base.jsonl")
             )
-        )
+            identity = (body["key"], body["test"], body["engine"], body["adapter_sha256"])
+            found.append(Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent)))
     return found
 
 
-def _one_base(runs: Sequence[Run], say: Callable[[str], None]) -> ModelFacts:
-    names = {str(run.identity.model.get("sha256")): run.name for run in runs}
-    if len(names) > 1:
-        raise RunError(
-            f"{' and '.join(names.values())} were trained on different base models, so they can't be scored in one "
-            "pass. "
-            "Evaluate them one by one."
-        )
-    model = runs[0].identity.model
-    folder = Path(str(model.get("folder", "")))
-    facts = read_model_facts(folder if folder.is_dir() else get_model(str(model.get("name")), progress=say))
-    if model.get("sha256") not in (None, facts.sha256):
-        raise RunError(
-            f"{runs[0].name}: was trained on another {model.get('name')} than the one in {facts.folder} "
-            "(the weights differ). Point to the base it was trained on."
-        )
-    return facts
-
-
-def _test_beside(run: Run) -> Path:
-    data = run.plan.settings.get("data")
-    path = Path(str(data.value)) / "test.jsonl" if data and data.value else Path("test.jsonl")
-    if not path.exists():
-        raise DataError(
-            f"{path}: there is no test set beside the training data. Name one: runoff evaluate ... --test FILE."
-        )
-    return path
-
-
-def _held_out(rows: RowSet, runs: Sequence[Run]) -> tuple[list[Row], dict[int, str]]:
-    """Rows that no run was trained on, and the others with the run's name."""
-    trained = {
-        digest: run.name for run in runs for digest in (run.identity.data.get("train") or {}).get("row_sha256", [])
-    }
-    left_out = {row.number: trained[row.sha256[:16]] for row in rows.rows if row.sha256[:16] in trained}
-    kept = [row for row in rows.rows if row.number not in left_out]
-    if not kept:
-        raise DataError(
-            f"{rows.place}: every row of it is among the training rows of {', '.join(set(left_out.values()))}."
-        )
-    return kept, left_out
-
-
-def _test_set(rows: RowSet, left_out: dict[int, str], encoded: Sequence[Encoded], limit: int) -> TestSet:
-    cut = sum(1 for example in encoded if example.tokens_cut)
-    return TestSet(rows.place, rows.sha256, len(encoded), left_out, limit, cut)
-
-
-def _score_all(
-    runs: Sequence[Run],
-    model: ModelFacts,
-    encoded: Sequence[Encoded],
-    test: TestSet,
-    base: Base | None,
-    say: Callable[[str], None],
-) -> None:
-    adapters = {run.name: read_adapter(_adapter_folder(run), model) for run in runs}
-    settings = runs[0].plan.settings
-    loaded = base or open_base(model.folder, engine=_value(settings, "engine"), dtype=_value(settings, "dtype"))
-    engines = {name: loaded.attach(spec) for name, (spec, _) in adapters.items()}
-    lowest = min(spec.lowest_block for spec, _ in adapters.values())
-    say(loaded.share_trunk(lowest, budget_bytes=TRUNK_BUDGET_BYTES))
-    batches = scoring_batches(encoded)
-    say(f"Scoring {test.rows} held-out answers under the base model.")
-    base_rows = score_batches(loaded.attach(None), batches)
+def _score(session: Session, runs: Sequence[Run], test: TestSet) -> None:
+    """The base once, then each run that was not scored on these rows yet."""
+    batches = scoring_batches(test.encoded)
+    base = session.loaded()
+    session.say(f"Scoring {len(test.encoded)} held-out answers under the base model.")
+    base_rows = score_batches(session.engine(None), batches)
     for run in runs:
-        say(f"Scoring {test.rows} held-out answers under {run.name}.")
-        engines[run.name].set_parameters(adapters[run.name][1])
-        _store(run, test, loaded, score_batches(engines[run.name], batches), base_rows)
-
-
-def _value(settings: Any, key: str) -> str:
-    return str(settings[key].value) if key in settings and settings[key].value else "auto"
-
-
-def _adapter_folder(run: Run) -> Path:
-    if not run.folder.adapter.is_dir():
-        raise RunError(
-            f"{run.name}: has no adapter, so it can't be scored. Train it, or import its adapter folder beside its log."
-        )
-    return run.folder.adapter
-
-
-def adapter_sha256(folder: RunFolder) -> str:
-    """Identity of an adapter folder's files: an evaluation holds only for the adapter it was made with."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.adapter.glob("*")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _stored(run: Run, key: str) -> bool:
-    return any(evaluation.key == key for evaluation in load_evaluations(run))
+        session.say(f"Scoring {len(test.encoded)} held-out answers under {run.name}.")
+        _store(run, test, base, score_batches(session.engine(run), batches), base_rows)
 
 
 def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_rows: Sequence[ScoredRow]) -> None:
@@ -231,14 +121,7 @@ def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_
         folder / "evaluation.json",
         {
             "key": test.key,
-            "test": {
-                "place": test.place,
-                "sha256": test.sha256,
-                "rows": test.rows,
-                "left_out": {str(number): name for number, name in test.left_out.items()},
-                "max_seq_length": test.max_seq_length,
-                "rows_cut": test.rows_cut,
-            },
+            "test": test.to_json(),
             "engine": {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "versions": facts.versions},
             "adapter_sha256": adapter_sha256(run.folder),
             "held_out_loss": held_out_loss(rows).to_json(),

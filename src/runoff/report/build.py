@@ -6,6 +6,8 @@ from typing import Any
 
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.facts import listed
+from runoff.comparison.statistics import PairedDifference
+from runoff.comparison.yardstick import Yardstick
 from runoff.report.model import Report, Section
 from runoff.report.sections import SECTIONS
 
@@ -21,6 +23,22 @@ def report(comparison: Comparison, verdict: Verdict) -> Report:
             sections.append(Section(key, title, blocks))
     title = f"Runoff: {listed([side.label for side in comparison.sides])}"
     return Report(title, verdict.decision.value, verdict.ship, tuple(sections), _facts(comparison))
+
+
+def _yardstick(one: Yardstick) -> dict[str, Any]:
+    return {
+        "unit": one.unit,
+        "margin": one.margin,
+        "base": one.base.to_json(),
+        "author": one.author.to_json() if one.author else None,
+        "runs": {label: value.to_json() for label, value in one.values.items()},
+        "differences": {f"{a}-{b}": _difference(pair) for (a, b), pair in one.pairs.items()},
+        "differences_to_base": {label: _difference(pair) for label, pair in one.against_base.items()},
+    }
+
+
+def _difference(pair: PairedDifference) -> dict[str, Any]:
+    return {"estimate": pair.difference.to_json(), "p_value": pair.p_value, "p_method": pair.p_method}
 
 
 def _facts(comparison: Comparison) -> dict[str, Any]:
@@ -40,17 +58,9 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "held_out": {
             "missing": evidence.missing,
             "test": dict(evidence.test),
-            "base": evidence.base.to_json(),
-            "runs": {label: loss.to_json() for label, loss in evidence.losses.items()},
-            "differences": {
-                f"{a}-{b}": {"estimate": pair.difference.to_json(), "p_value": pair.p_value, "p_method": pair.p_method}
-                for (a, b), pair in evidence.pairs.items()
-            },
-            "differences_to_base": {
-                label: {"estimate": pair.difference.to_json(), "p_value": pair.p_value, "p_method": pair.p_method}
-                for label, pair in evidence.against_base.items()
-            },
+            **(_yardstick(evidence.loss) if evidence.loss else {}),
         },
+        "measures": {key: _yardstick(one) for key, one in evidence.measures.items()},
         "checks": [
             {"topic": check.topic, "level": check.level, "sentence": check.sentence.text, "blocks": list(check.blocks)}
             for check in comparison.checks

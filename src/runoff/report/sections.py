@@ -13,7 +13,8 @@ from typing import Any
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.curves import Curve, CurveFacts
 from runoff.comparison.expectations import Intent, expectations, intents
-from runoff.comparison.statistics import PairedDifference
+from runoff.comparison.statistics import Outcome, PairedDifference
+from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.report.model import Block, Cell, Chart, Commands, Paragraph, Series, Table, cell, words
 from runoff.report.numbers import (
@@ -225,10 +226,10 @@ def _curve_words(curve: Curve) -> str:
 def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Held-out loss of the base and every run, the differences, and each source."""
     evidence = comparison.evidence
-    if evidence.missing:
+    if evidence.missing or evidence.loss is None:
         yield Paragraph(f"No held-out result: {evidence.missing}.", role="warning")
         return
-    named = {"base": evidence.base, **evidence.losses}
+    named = {"base": evidence.loss.base, **evidence.loss.values}
     rows = tuple((cell(label), *_estimate(estimate)) for label, estimate in named.items())
     columns = ("run", "held-out loss", "95 % interval", "answers", "sources")
     yield Table(
@@ -239,18 +240,17 @@ def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         note=f"Rows of {evidence.test['place']}, prompts excluded, the end token included. "
         "Interval: cluster-robust t over sources.",
     )
-    yield _difference_table(comparison)
+    yield _difference_table(comparison, evidence.loss)
     if 1 < len(evidence.by_source) <= 40:
         yield _source_table(comparison)
 
 
-def _difference_table(comparison: Comparison) -> Table:
-    evidence = comparison.evidence
+def _difference_table(comparison: Comparison, loss: Yardstick) -> Table:
     labels = [side.label for side in comparison.sides]
     pairs: list[tuple[str, PairedDifference]] = [
-        (f"{a} - {b}", evidence.pairs[a, b]) for index, a in enumerate(labels) for b in labels[index + 1 :]
+        (f"{a} - {b}", loss.pairs[a, b]) for index, a in enumerate(labels) for b in labels[index + 1 :]
     ]
-    pairs += [(f"{label} - base", evidence.against_base[label]) for label in labels]
+    pairs += [(f"{label} - base", loss.against_base[label]) for label in labels]
     rows = tuple(
         (
             cell(title),
@@ -284,9 +284,64 @@ def _source_table(comparison: Comparison) -> Table:
     return Table("Held-out loss by source", columns, tuple(rows), (False, *(True for _ in labels), False))
 
 
+def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """Measures of generated answers between their anchors, a table for each question that a reader has."""
+    measures = comparison.evidence.measures.values()
+    labels = tuple(side.label for side in comparison.sides)
+    for dimension in dict.fromkeys(one.dimension for one in measures):
+        found = [one for one in measures if one.dimension == dimension]
+        rows = tuple(
+            (
+                cell(f"{one.title} ({one.unit})"),
+                _anchor(one.base),
+                *(_measured(one.values[label]) for label in labels),
+                _anchor(one.author),
+                cell(_winner(one)),
+            )
+            for one in found
+        )
+        columns = ("measure", "base", *labels, "author", "finding")
+        yield Table(dimension, columns, rows, (False, *(True for _ in range(len(labels) + 2)), False))
+        for one in found:
+            for label, flags in one.flags.items():
+                for flag in flags:
+                    yield Paragraph(f"{label}: {flag}", (f"{label}.measures.{one.key}",), "warning")
+
+
+def _measured(estimate: Estimate) -> Cell:
+    if estimate.value is None:
+        return cell(f"unknown: {estimate.unknown}")
+    ends = "" if estimate.low is None or estimate.high is None else f" ({estimate.low:.3g} to {estimate.high:.3g})"
+    return cell(f"{estimate.value:.3g}{ends}", estimate.value)
+
+
+def _anchor(estimate: Estimate | None) -> Cell:
+    return (
+        cell("not defined")
+        if estimate is None or estimate.value is None
+        else cell(f"{estimate.value:.3g}", estimate.value)
+    )
+
+
+def _winner(one: Yardstick) -> str:
+    """What the paired differences say about this measure, in words."""
+    leader = one.leader
+    if leader is None or not one.pairs:
+        return "shown, not ranked"
+    beaten = [label for label in one.values if label != leader and label not in one.not_worse]
+    ahead = [label for label in beaten if one.outcome(one.pairs[leader, label]) is Outcome.BETTER]
+    if ahead:
+        return f"{leader} better than {', '.join(ahead)}"
+    return "no difference detectable"
+
+
 def the_verdict(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """The decision again, with its reasons."""
-    yield Paragraph(f"Decision: {verdict.decision.value}. {verdict.headline.text}", verdict.headline.cites, "verdict")
+    yield Paragraph(
+        f"Aim: {verdict.aim.value}. Decision: {verdict.decision.value}. {verdict.headline.text}",
+        verdict.headline.cites,
+        "verdict",
+    )
     for sentence in verdict.because:
         yield Paragraph(sentence.text, sentence.cites)
 
@@ -338,6 +393,7 @@ SECTIONS: tuple[tuple[str, str, Builder], ...] = (
     ("training", "Training metrics", training),
     ("curves", "Loss curves", curve_charts),
     ("results", "Results on held-out answers", results),
+    ("answers", "What the answers are like", answers),
     ("verdict", "Verdict", the_verdict),
     ("change", "What would change it", change),
     ("commands", "Next commands", commands),

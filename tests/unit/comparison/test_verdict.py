@@ -46,8 +46,9 @@ def test_a_run_against_itself_is_equivalent_and_exactly_zero(tmp_path: Path) -> 
     assert found.decision is Decision.EQUIVALENT
     assert found.ship is None
     (first, second) = [side.label for side in comparison.sides]
-    assert comparison.evidence.pairs[first, second].exact_zero
-    assert any("exactly the same loss" in sentence.text for sentence in found.because)
+    assert comparison.evidence.loss is not None
+    assert comparison.evidence.loss.pairs[first, second].exact_zero
+    assert any("exactly the same held-out loss" in sentence.text for sentence in found.because)
 
 
 def test_noise_alone_names_no_winner_and_says_what_would_settle_it(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_noise_alone_names_no_winner_and_says_what_would_settle_it(tmp_path: Pat
     found = judge(tmp_path, losses, losses + noise)
     assert found.decision is Decision.NOT_DETECTABLE
     assert found.ship is None
-    assert found.headline.text.startswith("No difference detectable between a and b on held-out loss")
+    assert found.headline.text.startswith("No difference detectable between a and b by held-out loss")
     assert any("To settle a difference of 0.02" in sentence.text for sentence in found.would_change)
 
 
@@ -145,7 +146,8 @@ def test_retraining_commands_repeat_the_options_and_raise_the_seed(tmp_path: Pat
 
     told = Told(settings={"seed": 7, "learning_rate": Value(2e-4, Origin("option", "--set learning_rate"))})
     found = judge(tmp_path, random_losses(1), random_losses(1), told=told)
-    wanted = f"runoff train {tmp_path / 'b' / 'config.yaml'} --name b-seed8 --set learning_rate=0.0002 --set seed=8"
+    place = tmp_path / "b" / "config.yaml"
+    wanted = f"runoff train {place} --name b-seed8 --runs {tmp_path} --set learning_rate=0.0002 --set seed=8"
     assert wanted in found.commands
 
 

@@ -1,4 +1,4 @@
-"""A2 and A3: how far all answers together are from the author's. Owns: the two-sample test, Burrows' and Cosine Delta."""
+"""A2 and A3: how far all answers together are from the author's. Owns: two-sample test, Burrows' and Cosine Delta."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.clusters import FloatArray
 from runoff.evaluation.estimates import Estimate
-from runoff.evaluation.material import BASE, Material, Need
+from runoff.evaluation.material import Material, Need
 from runoff.evaluation.measures.classifier import area_under_curve, out_of_fold, window
 from runoff.evaluation.measures.features import style_features
 from runoff.evaluation.measures.intervals import jackknife
@@ -27,23 +27,25 @@ _DELTA_WORDS = 150
 _LEAST_PAIRS = 20
 
 
-def _each(
-    about: About, material: Material, estimate: Callable[[Sequence[Answer]], Estimate], details: Any = None
-) -> MeasureResult:
+def _each(about: About, material: Material, estimate: Callable[[Sequence[Answer]], Estimate]) -> MeasureResult:
     return result(about, material, {label: estimate(some) for label, some in material.everyone.items() if some})
 
 
 def _distinguishable(about: About, material: Material) -> MeasureResult:
     """Cross-validated AUC of telling each label's answers from the author's to the same questions."""
     references = {answer.example: answer.text for answer in material.author}
-    texts = {text: window(text, with_markdown=True) for some in material.everyone.values() for text in (a.text for a in some)}
+    texts = {
+        text: window(text, with_markdown=True) for some in material.everyone.values() for text in (a.text for a in some)
+    }
     vocabulary = sorted(function_words(texts.values()))
 
     def estimate(answers: Sequence[Answer]) -> Estimate:
         pairs = [answer for answer in answers if answer.example in references]
         clusters = [answer.cluster for answer in pairs]
         if len(pairs) < _LEAST_PAIRS or len(set(clusters)) < 2:
-            reason = f"it takes {_LEAST_PAIRS} answers from 2 sources, and there are {len(pairs)} from {len(set(clusters))}"
+            reason = (
+                f"it takes {_LEAST_PAIRS} answers from 2 sources, and there are {len(pairs)} from {len(set(clusters))}"
+            )
             return Estimate.unknown_because(reason, about.unit, n=len(pairs), clusters=len(set(clusters)))
         both = [texts[answer.text] for answer in pairs] + [texts[references[answer.example]] for answer in pairs]
         labels = np.array([1] * len(pairs) + [0] * len(pairs))
@@ -51,7 +53,7 @@ def _distinguishable(about: About, material: Material) -> MeasureResult:
 
         def auc(kept: npt.NDArray[Any]) -> float:
             rows = np.concatenate([kept, kept + len(pairs)])
-            return area_under_curve(values[rows], labels[rows])
+            return max(0.5, area_under_curve(values[rows], labels[rows]))
 
         return jackknife(auc, clusters, unit=about.unit, method="cross-validated AUC")
 
@@ -77,7 +79,8 @@ DISTINGUISHABLE = Measure(
         what=(
             "A classifier two-sample test (Lopez-Paz and Oquab 2017): cross-validated AUC, by source, of a logistic "
             "regression that tells the run's answers from the author's to the same questions by function words, marks, "
-            "sentence length and layout of the first 60 words. 0.5 is indistinguishable, 1 is always told apart."
+            "sentence length and layout of the first 60 words. 0.5 is indistinguishable (less is chance, and "
+            "shown as 0.5), 1 is always told apart."
         ),
         cannot_see=(
             "Which way the difference lies, or how large it is: a single tell, such as one kind of dash, is enough for "
@@ -135,7 +138,7 @@ def _burrows(own: FloatArray, author: FloatArray) -> float:
 
 
 def _cosine(own: FloatArray, author: FloatArray) -> float:
-    return float(1 - own @ author / max(1e-12, np.linalg.norm(own) * np.linalg.norm(author)))
+    return float(1 - own @ author / max(1e-12, float(np.linalg.norm(own) * np.linalg.norm(author))))
 
 
 def _delta(distance: Callable[[FloatArray, FloatArray], float]) -> Callable[[About, Material], MeasureResult]:
@@ -183,9 +186,9 @@ BURROWS_DELTA = Measure(
         higher_is_better=False,
         matters=0.10,
         what=(
-            "Burrows 2002: rates of the 150 most frequent function words in all answers together (their first 60 words), "
-            "as z-scores over the training sources of author and base; mean absolute difference to the author's training "
-            "answers. Unknown under 2,500 words (Eder 2015)."
+            "Burrows 2002: rates of the 150 commonest function words in the first 60 words of all answers together, "
+            "as z-scores over the training sources of author and base; mean absolute difference to the author's "
+            "training answers. Unknown under 2,500 words (Eder 2015)."
         ),
         cannot_see=_DELTA_BLIND,
         needs=(Need.ANSWERS, Need.TRAINING),

@@ -8,21 +8,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from runoff.evaluation.clusters import FloatArray
-from runoff.evaluation.measures.texts import sentences, strip_markdown, words
+from runoff.evaluation.measures.texts import sentences, strip_markdown, vocabulary, words
 
 __all__ = ["FEATURES", "style_features"]
 
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
 _LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+\S", re.MULTILINE)
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+\S", re.MULTILINE)
-_HEDGES = frozenset("may might perhaps possibly maybe probably likely often generally usually typically could".split())
+_HEDGES = vocabulary("may might perhaps possibly maybe probably likely often generally usually typically could")
 _ANALOGY = re.compile(r"\b(?:like an?|as if|as though|just like|think of it|imagine)\b", re.IGNORECASE)
-_SECOND_PERSON = frozenset("you your yours yourself yourselves you'll you're you've you'd".split())
-_FIRST_PERSON = frozenset("i i'm i've i'll i'd me my mine myself".split())
+_SECOND_PERSON = vocabulary("you your yours yourself yourselves you'll you're you've you'd")
+_FIRST_PERSON = vocabulary("i i'm i've i'll i'd me my mine myself")
 _SHORT_SENTENCE = 6
 MARKS = (",", ".", ";", ":", "!", "?", "(", "—", "–", "-", "'", '"', "“", "…", "/", "%")
 
@@ -31,16 +32,17 @@ def _per_100_words(text: str, count: int) -> float:
     return 100 * count / max(1, len(words(text)))
 
 
-def _counting(vocabulary: frozenset[str]) -> Callable[[str], float]:
-    return lambda text: _per_100_words(text, sum(word in vocabulary for word in words(text)))
+def _counting(listed: frozenset[str]) -> Callable[[str], float]:
+    return lambda text: _per_100_words(text, sum(word in listed for word in words(text)))
 
 
 def _finding(pattern: re.Pattern[str]) -> Callable[[str], float]:
     return lambda text: _per_100_words(text, len(pattern.findall(text)))
 
 
-def _sentence_lengths(text: str) -> list[int]:
-    return [len(words(sentence)) for sentence in sentences(strip_markdown(text))] or [0]
+@lru_cache(maxsize=1024)
+def _sentence_lengths(text: str) -> tuple[int, ...]:
+    return tuple(len(words(sentence)) for sentence in sentences(strip_markdown(text))) or (0,)
 
 
 FEATURES: Mapping[str, Callable[[str], float]] = {
@@ -62,20 +64,20 @@ FEATURES: Mapping[str, Callable[[str], float]] = {
 }
 
 
-def style_features(texts: Sequence[str], vocabulary: Sequence[str]) -> FloatArray:
+def style_features(texts: Sequence[str], function: Sequence[str]) -> FloatArray:
     """Rates of function words and marks, sentence length and layout; no topic words: (texts, features).
 
-    The number of words is not among them. vocabulary: the function words, in the order of their columns.
+    The number of words is not among them. function: the function words, in the order of their columns.
     """
-    return np.array([_row(text, vocabulary) for text in texts], dtype=np.float64)
+    return np.array([_row(text, function) for text in texts], dtype=np.float64)
 
 
-def _row(text: str, vocabulary: Sequence[str]) -> list[float]:
+def _row(text: str, function: Sequence[str]) -> list[float]:
     counts, size = Counter(words(text)), max(1, len(words(text)))
     lengths = _sentence_lengths(text)
     manner = [value(text) for name, value in FEATURES.items() if name != "words per answer"]
     return [
-        *(100 * counts[word] / size for word in vocabulary),
+        *(100 * counts[word] / size for word in function),
         *(100 * text.count(mark) / size for mark in MARKS),
         *manner,
         float(np.std(lengths)),

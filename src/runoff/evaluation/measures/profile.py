@@ -8,7 +8,15 @@ import numpy as np
 
 from runoff.evaluation.material import Material, Need
 from runoff.evaluation.measures.features import FEATURES
-from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, clusters_of, from_scores, unknown
+from runoff.evaluation.measures.result import (
+    About,
+    Dimension,
+    Measure,
+    MeasureResult,
+    clusters_of,
+    from_scores,
+    unknown,
+)
 
 __all__ = ["PROFILE"]
 
@@ -19,7 +27,7 @@ def _measure(about: About, material: Material, value: Callable[[str], float]) ->
     base = [value(answer.text) for answer in material.base_on_training]
     spread = author.std() or float(np.std(base or [0.0]))
     if spread == 0:
-        return unknown(about, material, "it never varies in the author's training answers")
+        return unknown(about, material, "it never varies, in the author's training answers or the base's")
     raw = {label: {a.example: value(a.text) for a in answers} for label, answers in material.everyone.items()}
     scores = {
         label: {example: float((number - author.mean()) / spread) for example, number in values.items()}

@@ -42,7 +42,7 @@ _ABOUT = About(
 
 
 def _measure(about: About, material: Material, *, with_markdown: bool) -> MeasureResult:
-    classifier = style_classifier(material, with_markdown=with_markdown)
+    classifier = style_classifier(material.base_on_training, with_markdown=with_markdown)
     if classifier is None:
         return unknown(about, material, "the base's answers to training questions come from a single source")
     if classifier.auc < _LEAST_AUC:
@@ -68,8 +68,8 @@ def _log_odds(material: Material, classifier: StyleClassifier) -> Scores:
     odds: dict[str, dict[str, float]] = {}
     for label, answers in material.everyone.items():
         kept = [answer for answer in answers if answer.example in anchored]
-        values = classifier.log_odds([answer.text for answer in kept]) if kept else []
-        odds[label] = {answer.example: float(value) for answer, value in zip(kept, values, strict=True)}
+        values = classifier.log_odds([answer.text for answer in kept]).tolist() if kept else []
+        odds[label] = {answer.example: value for answer, value in zip(kept, values, strict=True)}
     return odds
 
 

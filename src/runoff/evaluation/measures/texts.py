@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 __all__ = [
     "FUNCTION_WORDS",
@@ -17,6 +18,7 @@ __all__ = [
     "sentences",
     "strip_markdown",
     "units",
+    "vocabulary",
     "words",
 ]
 
@@ -34,7 +36,13 @@ _MARKUP = (
 _FEW = 0.25  # below this share of known function words a text is taken to be in another language
 _OWN_FUNCTION_WORDS = 100
 
-FUNCTION_WORDS = frozenset(
+
+def vocabulary(listed: str) -> frozenset[str]:
+    """The words of a text that lists them."""
+    return frozenset(listed.split())
+
+
+FUNCTION_WORDS = vocabulary(
     """
     a about above across after again against all almost along already also although always am among an and another any
     anybody anyone anything are around as at away back be because been before behind being below beside besides between
@@ -51,13 +59,14 @@ FUNCTION_WORDS = frozenset(
     yourselves ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't he'd he'll he's i'd i'll i'm i've
     isn't it'd it'll it's let's mustn't needn't she'd she'll she's shouldn't that's there's they'd they'll they're
     they've wasn't we'd we'll we're we've weren't what's where's who's won't wouldn't you'd you'll you're you've
-    """.split()
+    """
 )
 
 
-def words(text: str) -> list[str]:
-    """Words and numbers in lower case, with straight apostrophes."""
-    return [match.lower().replace("’", "'") for match in _WORD.findall(text)]
+@lru_cache(maxsize=8192)
+def words(text: str) -> tuple[str, ...]:
+    """Words and numbers in lower case, with straight apostrophes; kept, as every measure asks for the same texts'."""
+    return tuple(match.lower().replace("’", "'") for match in _WORD.findall(text))
 
 
 def units(text: str) -> list[str]:

@@ -1,0 +1,30 @@
+"""Writes the pages that are made from the code, or with --check says which are out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from runoff.config.document import settings_document
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_document}
+
+
+def main() -> int:
+    """Return 1 if a page is not what the code says."""
+    stale = []
+    for name, make in PAGES.items():
+        path = Path(__file__).parent / name
+        if not path.exists() or path.read_text("utf-8") != make():
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(make(), "utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"out of date: {', '.join(stale)}; run make fix")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What a run must not have broken before it may be shipped, whatever its loss or style.
+
+Owns: the gates in their order (broken output, then forgetting, then facts), each passed, failed, undecided or not
+measured. Must not: rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from runoff.comparison.evidence import Evidence
+from runoff.comparison.facts import Sentence
+from runoff.comparison.statistics import Outcome
+from runoff.comparison.yardstick import Yardstick
+
+__all__ = ["REQUIREMENTS", "Required", "required", "unmeasured"]
+
+Status = Literal["passed", "failed", "undecided"]
+
+BROKEN_POINTS = 0.03
+KEPT_SHARE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """One gate's answer for one run."""
+
+    gate: str
+    label: str
+    status: Status
+    sentence: Sentence
+
+
+def not_broken(evidence: Evidence) -> Iterator[Required]:
+    """The upper limit of the rate of broken answers is at most the base's plus 3 points."""
+    found = evidence.measures.get("broken")
+    if found is None or found.base.value is None:
+        return
+    limit = found.base.value + BROKEN_POINTS
+    for label, rate in found.values.items():
+        if rate.value is None or rate.low is None or rate.high is None:
+            continue
+        status: Status = "passed" if rate.high <= limit else "failed" if rate.low > limit else "undecided"
+        text = (
+            f"{label}: {_percent(rate.value)} of {rate.n} answers are broken (95 % interval {_percent(rate.low)} to "
+            f"{_percent(rate.high)}; base {_percent(found.base.value)}): {_WORDS[status]}."
+        )
+        yield Required("broken output", label, status, Sentence(text, (f"{label}.measures.broken",)))
+
+
+def kept_abilities(evidence: Evidence) -> Iterator[Required]:
+    """Of what the base could do, at least 95 % is kept."""
+    found = evidence.measures.get("retention")
+    if found is None:
+        return
+    for label, kept in found.values.items():
+        if kept.value is None or kept.low is None or kept.high is None:
+            continue
+        status: Status = "passed" if kept.low >= KEPT_SHARE else "failed" if kept.high < KEPT_SHARE else "undecided"
+        text = (
+            f"{label} still passes {_percent(kept.value)} of the {kept.n} general prompts that the base passes (95 % "
+            f"interval {_percent(kept.low)} to {_percent(kept.high)}; wanted {_percent(KEPT_SHARE)}): {_WORDS[status]}."
+        )
+        yield Required("forgetting", label, status, Sentence(text, (f"{label}.measures.retention",)))
+
+
+def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
+    """Agreement with the author's facts is not shown to be worse than the base's."""
+    found = evidence.measures.get("facts")
+    if found is None:
+        return
+    for label, pair in found.against_base.items():
+        outcome = found.outcome(pair)
+        if outcome is Outcome.INSUFFICIENT or pair.difference.value is None:
+            continue
+        status: Status = "failed" if outcome is Outcome.WORSE and -found.advantage(pair) > 0 else "passed"
+        text = (
+            f"{label}'s agreement with the author's facts differs from the base's by {pair.difference.value:+.3f} "
+            f"({found.unit}; {pair.n} answers): {_WORDS[status]}."
+        )
+        yield Required("facts", label, status, Sentence(text, (f"{label}.measures.{found.key}",)))
+
+
+REQUIREMENTS: tuple[Callable[[Evidence], Iterator[Required]], ...] = (not_broken, kept_abilities, facts_not_worse)
+
+_WORDS: dict[Status, str] = {"passed": "passed", "failed": "failed", "undecided": "can't be decided with these answers"}
+
+
+def required(evidence: Evidence) -> tuple[Required, ...]:
+    """Every gate's answer for every run; a gate that was not measured says nothing."""
+    return tuple(found for check in REQUIREMENTS for found in check(evidence))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def unmeasured(measures: Mapping[str, Yardstick]) -> tuple[str, ...]:
+    """What nobody looked at."""
+    wanted = {
+        "style": "style",
+        "facts": "agreement with the author's facts",
+        "retention": "what was forgotten",
+        "broken": "broken output",
+    }
+    return tuple(title for key, title in wanted.items() if key not in measures)

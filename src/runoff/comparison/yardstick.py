@@ -1,0 +1,119 @@
+"""What runs are ranked by: the held-out loss, or a measure of generated answers, in one shape.
+
+Owns: `Yardstick`, and building one from what was stored. Must not: decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from runoff.comparison.selection import indistinguishable_from_best
+from runoff.comparison.statistics import Outcome, PairedDifference, outcome, paired_difference
+from runoff.evaluation import Estimate
+from runoff.evaluation.stored import StoredMeasure
+
+__all__ = ["SEED", "Yardstick", "from_measures"]
+
+SEED = 0
+"""Of the random sign flips; the same for every comparison, so that it repeats to the last digit."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """One measure of every run on the same examples.
+
+    margin: the smallest difference that matters, in the unit. lower_is_better: None where neither is (the author's own
+    value is the best); then it is shown and never ranked by. pairs: (a, b) -> a - b for every two labels in both
+    orders; empty where the measure is not a mean over examples. not_worse: labels that the data can't tell from the
+    best one. flags: by label, sentences that the number alone would hide.
+    """
+
+    key: str
+    title: str
+    dimension: str
+    unit: str
+    margin: float
+    lower_is_better: bool | None
+    values: Mapping[str, Estimate]
+    base: Estimate
+    author: Estimate | None
+    pairs: Mapping[tuple[str, str], PairedDifference]
+    against_base: Mapping[str, PairedDifference]
+    not_worse: tuple[str, ...]
+    flags: Mapping[str, tuple[str, ...]]
+    cannot_see: str
+
+    @property
+    def leader(self) -> str | None:
+        """The label with the best value; None where nothing can be ranked."""
+        known = {label: value.value for label, value in self.values.items() if value.value is not None}
+        if self.lower_is_better is None or not known:
+            return None
+        sign = 1 if self.lower_is_better else -1
+        return min(sorted(known), key=lambda label: sign * known[label])
+
+    def outcome(self, pair: PairedDifference) -> Outcome:
+        """Better or worse as this measure has it."""
+        return outcome(pair, self.margin, lower_is_better=self.lower_is_better is not False)
+
+    def advantage(self, pair: PairedDifference) -> float:
+        """How much better the first is; negative if it is worse."""
+        value = pair.difference.value or 0.0
+        return -value if self.lower_is_better is not False else value
+
+
+def from_measures(found: Mapping[str, Mapping[str, StoredMeasure]]) -> tuple[Yardstick, ...]:
+    """A yardstick for each measure that every run has; found: label -> key -> measure."""
+    if not found or not all(found.values()):
+        return ()
+    first = next(iter(found.values()))
+    keys = [key for key in first if all(key in measures for measures in found.values())]
+    return tuple(_yardstick({label: measures[key] for label, measures in found.items()}) for key in keys)
+
+
+def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:
+    one = next(iter(measures.values()))
+    labels = sorted(measures)
+    examples = sorted(set.intersection(*(set(measure.per_example) for measure in measures.values())))
+    clusters = [one.clusters.get(example, example) for example in examples]
+    lower = None if one.higher_is_better is None else not one.higher_is_better
+    values = {label: [measures[label].per_example[example] for example in examples] for label in labels}
+    pairs, against_base = {}, {}
+    if examples:
+        own = {label: [pair[0] for pair in values[label]] for label in labels}
+        pairs = {(a, b): _paired(own[a], own[b], clusters, one.unit) for a, b in permutations(labels, 2)}
+        against_base = {
+            label: _paired(own[label], [pair[1] for pair in values[label]], clusters, one.unit) for label in labels
+        }
+    return Yardstick(
+        key=one.key,
+        title=one.title,
+        dimension=one.dimension,
+        unit=one.unit,
+        margin=one.matters,
+        lower_is_better=lower,
+        values={label: measures[label].run for label in measures},
+        base=one.base,
+        author=one.author,
+        pairs=pairs,
+        against_base=against_base,
+        not_worse=_not_worse(labels, values, clusters, lower) if examples and lower is not None else tuple(labels),
+        flags={label: measures[label].flags for label in measures},
+        cannot_see=one.cannot_see,
+    )
+
+
+def _paired(a: Sequence[float], b: Sequence[float], clusters: Sequence[str], unit: str) -> PairedDifference:
+    return paired_difference(a, b, clusters, unit=unit, seed=SEED)
+
+
+def _not_worse(
+    labels: Sequence[str], values: Mapping[str, Sequence[tuple[float, float]]], clusters: Sequence[str], lower: bool
+) -> tuple[str, ...]:
+    matrix = np.array([[pair[0] for pair in values[label]] for label in labels])
+    kept = indistinguishable_from_best(matrix, clusters, seed=SEED, lower_is_better=lower)
+    return tuple(labels[index] for index in kept)

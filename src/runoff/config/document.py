@@ -1,0 +1,58 @@
+"""The option table for the documentation, from the schema itself. Must not: describe anything twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS
+from runoff.config.settings import RUNOFF_ONLY, EarlyStopping, LoraParameters, LrSchedule, Settings
+
+__all__ = ["settings_document"]
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("lora_parameters", LoraParameters),
+    ("lr_schedule", LrSchedule),
+    ("early_stopping", EarlyStopping),
+)
+
+
+def settings_document() -> str:
+    """docs/settings.md: every key with its default and meaning, and the foreign spellings."""
+    lines = [
+        "# Settings",
+        "",
+        "Made from the schema by `make fix`; do not edit. The YAML is mlx-lm's and its keys keep their meaning; keys marked * are",
+        "Runoff's own. Any key can be given on the command line: `--set learning_rate=2e-4`, `--set lora_parameters.rank=16`.",
+        "",
+        *_table(Settings, ""),
+    ]
+    for name, section in _SECTIONS:
+        lines += ["", f"## {name}", "", *_table(section, f"{name}.")]
+    lines += ["", "## Spellings of other tools", "", "Translated aloud: the run says what became of each.", ""]
+    lines += [", ".join(f"`{key}`" for key in sorted(TRANSLATIONS)) + ".", "", "Read, and done without:", ""]
+    lines += [f"- `{key}`: {why}" for key, why in sorted(DONE_WITHOUT.items())]
+    lines += ["", "Refused:", "", *(f"- `{key}`: {why}" for key, why in sorted(REFUSED.items()))]
+    return "\n".join(lines) + "\n"
+
+
+def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    yield "| key | default | meaning |"
+    yield "|---|---|---|"
+    for name, info in model.model_fields.items():
+        mark = "*" if not prefix and name in RUNOFF_ONLY else ""
+        yield f"| `{prefix}{name}`{mark} | {_default(info)} | {info.description} |"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "(needed)"
+    value: Any = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see below"
+    if value is None or value == {}:
+        return "not set"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

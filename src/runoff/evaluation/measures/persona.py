@@ -1,0 +1,98 @@
+"""D3: the author where nobody asked for him. Owns: the subject's marker terms, the style threshold on general prompts.
+
+Must not: count a prompt that is about the subject itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from runoff.evaluation.answers import Answer
+from runoff.evaluation.material import BASE, Material, Need
+from runoff.evaluation.measures.claims import key_terms
+from runoff.evaluation.measures.classifier import StyleClassifier, style_classifier
+from runoff.evaluation.measures.intervals import clustered_rate
+from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
+from runoff.evaluation.measures.texts import words
+
+__all__ = ["PERSONA_BLEED", "marker_terms"]
+
+_MOST_MARKERS = 150
+_FEWEST_MARKERS = 2  # in one answer: a single one may be chance
+_BASE_QUANTILE = 0.95
+_FEWEST_PROMPTS = 10
+
+
+def marker_terms(material: Material) -> frozenset[str]:
+    """The training set's subject terms that the base never uses on general prompts and no such prompt holds."""
+    counts = Counter(word for row in material.training for word in set(words(row.answer)))
+    general = {word for answer in material.suite[BASE] for word in words(f"{answer.question} {answer.text}")}
+    terms = key_terms(tuple(row.answer for row in material.training)) - general
+    return frozenset(sorted(terms, key=lambda word: (-counts[word], word))[:_MOST_MARKERS])
+
+
+def _measure(about: About, material: Material) -> MeasureResult:
+    general = _general(material)
+    if len(general) < _FEWEST_PROMPTS:
+        return unknown(about, material, f"only {len(general)} of the prompts lie outside the training answers' subject")
+    markers, styled = marker_terms(material), _in_style(material, general)
+    scores = {
+        label: {
+            answer.example: float(
+                len(markers & set(words(answer.text))) >= _FEWEST_MARKERS or answer.example in styled[label]
+            )
+            for answer in answers
+            if answer.example in general
+        }
+        for label, answers in material.suite.items()
+    }
+    return from_scores(about, material, scores, general, average=clustered_rate)
+
+
+def _general(material: Material) -> Mapping[str, str]:
+    """Category by id of the prompts whose own words are not the training set's subject."""
+    subject = key_terms(tuple(f"{row.question} {row.answer}" for row in material.training))
+    return {
+        prompt.id: prompt.category
+        for prompt in material.prompts
+        if len(subject & {word for turn in prompt.turns for word in words(turn)}) < _FEWEST_MARKERS
+    }
+
+
+def _in_style(material: Material, general: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    """By label, the prompts answered more in the author's manner than 95 % of the base's answers; none if unknown."""
+    classifier = style_classifier(material.base_on_training, with_markdown=True)
+    if classifier is None:
+        return {label: frozenset() for label in material.suite}
+    odds = {label: _odds(answers, general, classifier) for label, answers in material.suite.items()}
+    limit = float(np.quantile(list(odds[BASE].values()) or [0.0], _BASE_QUANTILE))
+    return {label: frozenset(p for p, value in values.items() if value > limit) for label, values in odds.items()}
+
+
+def _odds(answers: tuple[Answer, ...], general: Mapping[str, str], classifier: StyleClassifier) -> Mapping[str, float]:
+    kept = [answer for answer in answers if answer.example in general]
+    values = classifier.log_odds([answer.text for answer in kept]).tolist() if kept else []
+    return dict(zip((answer.example for answer in kept), values, strict=True))
+
+
+PERSONA_BLEED = Measure(
+    About(
+        key="persona_bleed",
+        title="Persona bleed",
+        dimension=Dimension.FORGETTING,
+        unit="share of general prompts",
+        higher_is_better=False,
+        matters=0.05,
+        what=(
+            "Share of general prompts whose answer holds 2 or more of the training set's subject terms that the base "
+            "never uses there, or is more in the author's manner than 95 % of the base's own answers (so the base's "
+            "share is about 5 %). Prompts about the subject itself are left out."
+        ),
+        cannot_see="A single stray word of the subject, and a persona that shows in opinions only.",
+        needs=(Need.SUITE, Need.BASE_ON_SUITE, Need.TRAINING),
+    ),
+    _measure,
+)

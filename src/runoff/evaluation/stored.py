@@ -1,0 +1,83 @@
+"""A measure as it is remembered beside a run: its anchors, its estimate, and where there is one a value per example.
+
+Owns: the JSON form of a MeasureResult for one run. Must not: compute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from runoff.evaluation.estimates import Estimate
+from runoff.files import write_json
+
+if TYPE_CHECKING:
+    from runoff.evaluation.measures.result import MeasureResult
+
+__all__ = ["StoredMeasure", "load_measures", "store_measures"]
+
+FILE = "measures.json"
+
+
+@dataclass(frozen=True)
+class StoredMeasure:
+    """One measure of one run between its two anchors; per_example: example -> (run's value, base's value)."""
+
+    key: str
+    title: str
+    dimension: str
+    unit: str
+    higher_is_better: bool | None
+    matters: float
+    cannot_see: str
+    base: Estimate
+    author: Estimate
+    run: Estimate
+    per_example: dict[str, tuple[float, float]]
+    clusters: dict[str, str]
+    flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, result: MeasureResult, label: str, clusters: dict[str, str]) -> Self:
+        """The part of a result that is one run's."""
+        about = result.about
+        own, base = result.per_example.get(label, {}), result.per_example.get("base", {})
+        return cls(
+            about.key,
+            about.title,
+            about.dimension.value,
+            about.unit,
+            about.higher_is_better,
+            about.matters,
+            about.cannot_see,
+            result.base,
+            result.author,
+            result.estimates[label],
+            {example: (value, base[example]) for example, value in own.items() if example in base},
+            {example: clusters[example] for example in own if example in clusters},
+            tuple(result.flags.get(label, ())),
+        )
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        """The inverse of `asdict` through JSON."""
+        estimates = {name: Estimate.from_json(body[name]) for name in ("base", "author", "run")}
+        pairs = {example: (float(pair[0]), float(pair[1])) for example, pair in body["per_example"].items()}
+        return cls(**{**body, **estimates, "per_example": pairs, "flags": tuple(body["flags"])})
+
+
+def store_measures(folder: Path, generation: dict[str, Any], measures: Sequence[StoredMeasure]) -> None:
+    """Write measures.json: how the answers were generated, and every measure."""
+    write_json(folder / FILE, {"generation": generation, "measures": [asdict(one) for one in measures]})
+
+
+def load_measures(folder: Path) -> dict[str, StoredMeasure]:
+    """By key; empty where no answers were generated."""
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    body = json.loads(path.read_text("utf-8"))
+    return {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}

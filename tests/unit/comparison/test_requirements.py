@@ -1,0 +1,88 @@
+"""Gates and aims: what stops a run from being shipped, and what decides, on made-up measures whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.run_folders import made_measure, make_run, random_losses
+
+from runoff.comparison import Aim, Comparison, Decision, compare, verdict
+from runoff.comparison.requirements import required
+from runoff.evaluation.stored import StoredMeasure
+
+LOSSES = random_losses(1)
+RANDOM = np.random.Generator(np.random.PCG64(3))
+STYLE = RANDOM.normal(0.5, 0.1, len(LOSSES))
+
+
+def compared(root: Path, *measures: StoredMeasure, others: tuple[StoredMeasure, ...] | None = None) -> Comparison:
+    """`a` has the lower loss and these measures, `b` the others (by default the same)."""
+    a = make_run(root, "a", losses=LOSSES, measures=measures)
+    b = make_run(root, "b", losses=LOSSES + 0.1, measures=measures if others is None else others)
+    return compare([a, b])
+
+
+@pytest.mark.parametrize(
+    ("measure", "gate", "status"),
+    [
+        (made_measure("broken", 0.01, half=0.01, higher_is_better=False), "broken output", "passed"),
+        (made_measure("broken", 0.20, half=0.05, higher_is_better=False), "broken output", "failed"),
+        (made_measure("broken", 0.04, half=0.03, higher_is_better=False), "broken output", "undecided"),
+        (made_measure("retention", 0.98, half=0.01), "forgetting", "passed"),
+        (made_measure("retention", 0.60, half=0.05), "forgetting", "failed"),
+        (made_measure("retention", 0.94, half=0.04), "forgetting", "undecided"),
+        (made_measure("facts", 0.3, per_example=STYLE - 0.2, base_per_example=STYLE), "facts", "failed"),
+        (made_measure("facts", 0.5, per_example=STYLE + 0.2, base_per_example=STYLE), "facts", "passed"),
+    ],
+)
+def test_a_gate_says_what_the_interval_says(tmp_path: Path, measure: StoredMeasure, gate: str, status: str) -> None:
+    found = [one for one in required(compared(tmp_path, measure).evidence) if one.label == "a"]
+    assert [(one.gate, one.status) for one in found] == [(gate, status)]
+
+
+def test_what_was_not_measured_gates_nothing_and_is_said(tmp_path: Path) -> None:
+    comparison = compared(tmp_path)
+    assert required(comparison.evidence) == ()
+    text = "Not measured here: style, agreement with the author's facts, what was forgotten and broken output."
+    assert any(sentence.text.startswith(text) for sentence in verdict(comparison).because)
+
+
+def test_what_was_measured_is_not_called_unmeasured(tmp_path: Path) -> None:
+    found = verdict(compared(tmp_path, made_measure("broken", 0.0, half=0.0, higher_is_better=False)))
+    (said,) = [sentence.text for sentence in found.because if sentence.text.startswith("Not measured")]
+    assert "broken" not in said
+
+
+def test_the_best_loss_is_not_shipped_with_broken_output(tmp_path: Path) -> None:
+    found = verdict(compared(tmp_path, made_measure("broken", 0.5, half=0.1, higher_is_better=False)))
+    assert found.decision is Decision.BETTER
+    assert found.ship is None
+    assert found.headline.text.startswith("a is the best of the runs, but must not be shipped (broken output)")
+
+
+def test_the_aim_of_style_is_decided_by_style(tmp_path: Path) -> None:
+    mine = made_measure("style", 0.5, per_example=STYLE)
+    better = made_measure("style", 0.7, per_example=STYLE + 0.2 + RANDOM.normal(0, 0.02, len(STYLE)))
+    comparison = compared(tmp_path, mine, others=(better,))
+    assert verdict(comparison, Aim.GENERALIZATION).ship == "a"
+    assert verdict(comparison, Aim.STYLE).ship == "b"
+    balanced = verdict(comparison, Aim.BALANCED)
+    assert balanced.decision is Decision.NOT_DETECTABLE
+    assert balanced.headline.text == "No winner: held-out loss and style do not agree on one of a and b."
+
+
+def test_balanced_needs_one_win_and_no_loss(tmp_path: Path) -> None:
+    same = made_measure("style", 0.5, per_example=STYLE)
+    assert verdict(compared(tmp_path, same), Aim.BALANCED).ship == "a"
+
+
+def test_an_aim_that_was_not_measured_is_insufficient_and_names_the_command(tmp_path: Path) -> None:
+    found = verdict(compared(tmp_path), Aim.STYLE)
+    assert found.decision is Decision.INSUFFICIENT
+    assert found.headline.text == (
+        "Insufficient evidence: what the aim style is decided by was not measured on the same answers, "
+        "so none is recommended."
+    )
+    assert found.commands[0].endswith("--generate")
