@@ -14,9 +14,15 @@ __all__ = ["command"]
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(help="Logs, adapter folders, output folders, metrics files; any mixture.")],
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run; says that all files are one run's.")] = None,
-    tool: Annotated[str | None, typer.Option("--tool", help="What trained it, e.g. mlx-lm@0.28.3; default: inferred.")] = None,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Logs, adapter folders, output folders, metrics files; any mixture.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run; says that all files are one run's.")
+    ] = None,
+    tool: Annotated[
+        str | None, typer.Option("--tool", help="What trained it, e.g. mlx-lm@0.28.3; default: inferred.")
+    ] = None,
     assignment: Annotated[
         list[str] | None, typer.Option("--set", help="key=value that a person remembers, e.g. train_rows=1367.")
     ] = None,
@@ -60,7 +66,9 @@ def _columns(given: list[str] | tuple[()]) -> dict[str, str]:
 
 def _show_file(file: FileReport, *, samples: bool) -> None:
     tally = file.tally
-    lines = f"{tally.read} read, {tally.skipped} of no concern, {tally.not_understood} not understood" if tally.read else ""
+    lines = (
+        f"{tally.read} read, {tally.skipped} of no concern, {tally.not_understood} not understood" if tally.read else ""
+    )
     text = "; ".join(part for part in (file.kind or "", lines, file.why_not.removeprefix(f"{file.name}: ")) if part)
     typer.echo(f"{file.name}: {text}")
     for sample in tally.samples if samples else ():
@@ -70,9 +78,17 @@ def _show_file(file: FileReport, *, samples: bool) -> None:
 def _show_run(imported: ImportedRun) -> None:
     merged = imported.merged
     tool = f"{merged.tool} {merged.version or '(version unknown)'}" if merged.tool else "an unknown tool"
-    verb = "would be imported" if imported.run is None else "imported" if imported.new else "was imported before; nothing changed"
+    verb = (
+        "would be imported"
+        if imported.run is None
+        else "imported"
+        if imported.new
+        else "was imported before; nothing changed"
+    )
     name = imported.run.name if imported.run else merged.name
-    typer.echo(f"\n{name}: {verb}, from {len(imported.files)} files, {len(merged.rows)} rows of metrics; trained by {tool}")
+    typer.echo(
+        f"\n{name}: {verb}, from {len(imported.files)} files, {len(merged.rows)} rows of metrics; trained by {tool}"
+    )
     for why in merged.evidence:
         typer.echo(f"  because: {why}")
     for finding in merged.plan.findings:

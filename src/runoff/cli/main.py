@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from runoff.cli import compare, evaluate, model, runs, show, train
+from runoff.cli import check, compare, data, evaluate, import_, model, runs, show, train
 from runoff.errors import RunoffError
 
 __all__ = ["app", "run"]
@@ -25,11 +25,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("check")(check.command)
 app.command("train")(train.command)
+app.command("import")(import_.command)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
 app.command("runs")(runs.command)
 app.command("show")(show.command)
+app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 
 

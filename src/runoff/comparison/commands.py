@@ -19,7 +19,7 @@ __all__ = ["next_commands"]
 def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
     """Measuring what is missing first, then a second seed of each run."""
     references = " ".join(shlex.quote(side.reference) for side in comparison.sides)
-    measurable = all(side.run.folder.adapter.is_dir() for side in comparison.sides)
+    measurable = all(side.run.folder.has_adapter for side in comparison.sides)
     if comparison.evidence.missing:
         if measurable:
             yield f"runoff evaluate {references}" + ("" if aim is Aim.GENERALIZATION else " --generate")

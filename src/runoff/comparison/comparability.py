@@ -80,10 +80,28 @@ def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Chec
         yield Check("validation rows", "ok", Sentence("The validation rows are the same.", cites))
     elif None not in hashes or len(set(rows.values()) - {None}) > 1:
         text = f"The validation rows differ ({_each(rows)} rows), so the validation losses can't be compared."
-        yield Check("validation rows", "blocking", Sentence(text, cites), (VALIDATION,))
+        yield Check("validation rows", "blocking", Sentence(text + _split_anew(sides), cites), (VALIDATION,))
     else:
         text = "Whether the validation rows are the same is not recorded, so the validation losses can't be compared."
         yield Check("validation rows", "blocking", Sentence(text, cites), (VALIDATION,))
+
+
+def _split_anew(sides: Sequence[Side]) -> str:
+    """Equal totals with unequal parts suggest one pool that was split twice; then the parts overlap by arithmetic."""
+    counts = [
+        (side.label, *((side.run.identity.data.get(part) or {}).get("rows") for part in ("train", "valid")))
+        for side in sides
+    ]
+    if len(counts) != 2 or any(None in count for count in counts):
+        return ""
+    (_, train, valid), (_, other_train, other_valid) = counts
+    if train + valid != other_train + other_valid or valid == other_valid:
+        return ""
+    (small, _, fewer), (large, _, more) = sorted(counts, key=lambda count: count[2])
+    return (
+        f" Both have {train + valid:,} rows in all: if they are one pool that was split anew, at least {more - fewer} "
+        f"of {large}'s {more} validation rows are among {small}'s training rows."
+    )
 
 
 def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
@@ -124,18 +142,23 @@ def truncation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     cut = {side.label: side.count("train_rows_cut").value for side in sides}
     if set(cut.values()) == {0}:
         return
-    text = f"Rows were cut at different lengths ({_each(limits)} tokens; training rows cut: {_each(cut)})."
+    if None in cut.values():
+        text = (
+            f"Rows were cut at different lengths ({_each(limits)} tokens), if any was that long; how many is not known."
+        )
+    else:
+        text = f"Rows were cut at different lengths ({_each(limits)} tokens; training rows cut: {_each(cut)})."
     yield Check("truncation", "warning", Sentence(text, tuple(f"{label}.max_seq_length" for label in limits)))
 
 
 def versions(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     """Engines and tools that differ can differ in arithmetic."""
     engines = {side.label: _engine_name(side) for side in sides}
-    if len(set(engines.values())) > 1:
+    if len(set(engines.values()) - {None}) > 1:
         text = f"The runs were trained by different tools or versions ({_each(engines)})."
         yield Check("tools", "warning", Sentence(text, tuple(f"{label}.engine" for label in engines)))
     losses = {side.label: side.run.identity.result.get("loss_definition") for side in sides}
-    if len(set(losses.values())) > 1:
+    if len(set(losses.values()) - {None}) > 1:
         text = "The tools average their training and validation losses differently, so those are shown but not ranked."
         yield Check("loss definition", "blocking", Sentence(text), (VALIDATION,))
 

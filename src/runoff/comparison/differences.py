@@ -87,9 +87,13 @@ def _blocks(sides: Sequence[Side]) -> Sentence | None:
     if None in adapted.values() or None in total or len(total) != 1:
         return None
     (blocks,) = total
-    parts = [f"{label} adapts {count:.0f}" for label, count in adapted.items() if count is not None]
+    parts = [
+        f"{label} adapts {count:.0f} and leaves {blocks - count:.0f} untouched"
+        for label, count in adapted.items()
+        if count is not None
+    ]
     params = {side.label: side.number("trainable_parameters") for side in sides}
-    text = f"Of the base's {blocks:.0f} blocks {listed(parts)}; the blocks below stay the base's own."
+    text = f"Of the base's {blocks:.0f} blocks {', '.join(parts)}."
     if None not in params.values():
         text += f" Trainable parameters: {_each(params)}."
     return Sentence(text, _cites(sides, "counts.adapted_blocks", "counts.trainable_parameters"))

@@ -90,7 +90,7 @@ def adapter_sha256(folder: RunFolder) -> str:
 
 
 def _adapter_folder(run: Run) -> Path:
-    if not run.folder.adapter.is_dir():
+    if not run.folder.has_adapter:
         raise RunError(
             f"{run.name}: has no adapter, so it can't be scored. Train it, or import its adapter folder beside its log."
         )

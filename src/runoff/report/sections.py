@@ -139,7 +139,7 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("last validation loss", lambda _s, f: _loss(f.last_validation)),
         ("last reported training loss", lambda _s, f: _loss(f.last_training)),
         ("adapter kept from iteration", lambda s, _f: _number(s.run.identity.result.get("adapter_iteration"))),
-        ("target tokens trained on", lambda s, _f: _number(s.run.identity.result.get("target_tokens"))),
+        ("tokens trained on, as the tool counts them", lambda s, _f: _number(_tokens(s))),
         ("time", lambda s, _f: _shown(s.run.identity.result.get("seconds"), duration_text)),
         ("target tokens per second", lambda s, _f: _speed(s)),
         ("peak memory", lambda s, _f: _shown(_peak(s), bytes_text)),
@@ -163,6 +163,7 @@ def _curve_sentences(found: CurveFacts) -> Iterator[Block]:
         yield Paragraph(
             f"{found.label}: {found.not_finite} reported losses are not numbers (nan or inf).", cites, "warning"
         )
+    yield from _gap(found)
     if found.best_iteration is None or found.rise is None:
         return
     values = (
@@ -178,6 +179,21 @@ def _curve_sentences(found: CurveFacts) -> Iterator[Block]:
             f"which these rows can't tell from no change (p {_p(found.rise)})."
         )
         yield Paragraph(text, cites)
+
+
+def _gap(found: CurveFacts) -> Iterator[Block]:
+    """The gap that people read overfitting from, with what it can't say."""
+    if found.last_validation is None or not found.last_training:
+        return
+    gap = found.last_validation - found.last_training
+    side = "above" if gap >= 0 else "below"
+    share = f"{100 * abs(gap) / found.last_training:.1f} %"
+    yield Paragraph(
+        f"{found.label}: the last validation loss is {abs(gap):.3f} {side} the last training "
+        f"loss ({share} of it). The two are of different rows, and the training loss averages over weights that still "
+        "moved: the gap alone shows neither overfitting nor its absence.",
+        (f"{found.label}.metrics",),
+    )
 
 
 def curve_charts(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -437,6 +453,11 @@ def _speed(side: Side) -> Cell:
     return cell("unknown" if middle is None else f"{middle:,.0f}", middle)
 
 
+def _tokens(side: Side) -> float | None:
+    counted = [row.target_tokens for row in side.run.metrics if row.target_tokens]
+    return max(counted) if counted else side.run.identity.result.get("target_tokens")
+
+
 def _peak(side: Side) -> float | None:
     found = [row.peak_memory_bytes for row in side.run.metrics if row.peak_memory_bytes]
     return max(found) if found else side.run.identity.result.get("peak_memory_bytes")
@@ -464,6 +485,9 @@ def _known(value: Any) -> str:
 
 
 def _trained_with(side: Side) -> str | None:
+    imported = side.run.identity.imported
+    if imported:
+        return " ".join(str(imported[key]) for key in ("tool", "version") if imported.get(key)) or None
     engine = side.run.identity.engine or {}
     versions = ", ".join(f"{name} {version}" for name, version in (engine.get("versions") or {}).items())
     return (

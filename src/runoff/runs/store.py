@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def has_adapter(self) -> bool:
+        """Whether the adapter's weights are there, not only its configuration."""
+        return any(self.adapter.glob("*.safetensors"))
+
+    @property
     def checkpoints(self) -> Path:
         """Resumable state and snapshots."""
         return self.path / "checkpoints"

@@ -104,3 +104,32 @@ def test_rows_that_a_run_trained_on_are_counted(tmp_path: Path) -> None:
     b = make_run(tmp_path, "b", losses=losses, test=test)
     (found,) = [check for check in compare([a, b]).checks if check.topic == "test rows"]
     assert found.sentence.text.endswith("2 more rows were left out, since a had trained on them.")
+
+
+def test_one_pool_split_twice_overlaps_by_arithmetic(tmp_path: Path) -> None:
+    first = {"train": {"rows": 1367}, "valid": {"rows": 342}}
+    second = {"train": {"rows": 1600}, "valid": {"rows": 109}}
+    runs = [make_run(tmp_path, name, Told(identity={"data": data})) for name, data in (("a", first), ("b", second))]
+    (found,) = [check.sentence.text for check in compare(runs).checks if check.topic == "validation rows"]
+    assert found.endswith(
+        "Both have 1,709 rows in all: if they are one pool that was split anew, at least 233 of a's 342 validation rows are "
+        "among b's training rows."
+    )
+    other = make_run(tmp_path, "c", Told(identity={"data": {"train": {"rows": 900}, "valid": {"rows": 109}}}))
+    (found,) = [check.sentence.text for check in compare([runs[0], other]).checks if check.topic == "validation rows"]
+    assert "one pool" not in found
+
+
+def test_what_one_run_does_not_record_is_not_called_a_difference(tmp_path: Path) -> None:
+    found = checks(tmp_path, engine=None, result={})
+    assert not any("tools" in check.topic or "loss definition" in check.topic for check in found)
+
+
+def test_lengths_that_may_have_cut_nothing_are_not_said_to_have_cut(tmp_path: Path) -> None:
+    from runoff.runs import Value
+
+    unknown = {"train_rows_cut": Value.unknown("the rows are not here")}
+    a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 512}, counts=unknown))
+    b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 700}, counts=unknown))
+    wanted = "Rows were cut at different lengths (a: 512, b: 700 tokens), if any was that long; how many is not known."
+    assert wanted in texts(list(compare([a, b]).checks), "warning")

@@ -30,7 +30,7 @@ def follows(comparison: Comparison, key: str) -> str | None:
             {"num_layers": 6},
             {"adapted_blocks": 6, "trainable_parameters": 488448},
             "num_layers",
-            "Of the base's 30 blocks a adapts 8 and b adapts 6; the blocks below stay the base's own. "
+            "Of the base's 30 blocks a adapts 8 and leaves 22 untouched, b adapts 6 and leaves 24 untouched. "
             "Trainable parameters: a 651,264, b 488,448.",
         ),
         (

@@ -144,7 +144,8 @@ def _other_figure(written: str, doubled: bool) -> str:
         return str(int(value) - 20)
     if not decimals and value < 2:
         return str(int(value) + 2)
-    other = value * 2 if doubled or (not decimals and value % 2) else value / 2
+    halves = round(value / 2, decimals) * 2 == value
+    other = value / 2 if halves and not doubled else value * 2
     return f"{other:{',' if ',' in written else ''}.{decimals}f}"
 
 

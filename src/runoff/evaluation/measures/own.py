@@ -39,7 +39,7 @@ def load_measure(name: str) -> Measure:
         return found
     if not callable(found):
         there = ", ".join(sorted(key for key, value in vars(module).items() if _is_own(value, module))) or "none"
-        raise RunoffError(f"{place}: has no function {attribute} (its functions: {there}).")
+        raise RunoffError(f"{place}: has no function {attribute} (it has: {there}).")
     return Measure(_about(attribute, found), _checked(name, found))
 
 

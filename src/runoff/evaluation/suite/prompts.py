@@ -101,7 +101,7 @@ def _prompt(item: Any, where: str) -> Prompt:
         raise DataError(f"{where}: a prompt has an id, ask (or turns) and checks.")
     for field in item:
         if field not in _FIELDS:
-            raise DataError(f"{where}: {field} is not a field of a prompt{_nearest(str(field), _FIELDS)}.")
+            raise DataError(f"{where}: {field} is not a field of a prompt{_nearest(str(field), _FIELDS)}")
     if not str(item.get("id") or "").strip():
         raise DataError(f"{where}: the prompt has no id. Give it a short name of its own.")
     checks = item.get("checks") or []
@@ -128,7 +128,7 @@ def _requirements(checks: list[Any], where: str) -> Iterator[Requirement]:
             raise DataError(f"{where}: each check is one name and its value, as in: - contains: Paris.")
         ((name, argument),) = check.items()
         if name not in CHECKS:
-            raise DataError(f"{where}: {name} is not a check{_nearest(str(name), CHECKS)}.")
+            raise DataError(f"{where}: {name} is not a check{_nearest(str(name), CHECKS)}")
         wanted = CHECKS[name].accepts(argument)
         if wanted:
             raise DataError(f"{where}: {name} takes {wanted}, as in: {CHECKS[name].example}.")
@@ -144,4 +144,4 @@ def _plain_data(value: Any) -> Any:
 
 def _nearest(name: str, known: Any) -> str:
     close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?"[:-1] if close else f" (there are: {', '.join(known)})"
+    return f"; did you mean {close[0]}?" if close else f" (there are: {', '.join(known)})."
