@@ -178,6 +178,10 @@ def _evaluate(folder: RunFolder, rows: list[ScoredRow], base: list[ScoredRow], t
     place = folder.evaluation(key)
     write_bytes(place / "rows.jsonl", jsonl(row.to_json() for row in rows))
     write_bytes(place / "base.jsonl", jsonl(row.to_json() for row in base))
+    examples = [
+        {"sha256": row.sha256, "question": f"Question {row.row}?", "reference": f"Answer {row.row}."} for row in rows
+    ]
+    write_bytes(place / "examples.jsonl", jsonl(examples))
     body = {
         "key": key,
         "test": {"place": "data/test.jsonl", "sha256": "ee" * 32, "rows": len(rows), "left_out": {}, **test},

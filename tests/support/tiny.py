@@ -23,7 +23,8 @@ def make_tiny_model(folder: Path, *, blocks: int = BLOCKS, template: str | None 
     kv = WIDTH * KV_HEADS // HEADS
 
     def matrix(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        return (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        made: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = random.standard_normal(shape) / np.sqrt(shape[-1])
+        return made.astype(np.float32)
 
     tensors = {"model.embed_tokens.weight": matrix(VOCABULARY, WIDTH), "model.norm.weight": np.ones(WIDTH, np.float32)}
     for block in range(blocks):

@@ -88,20 +88,23 @@ def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Chec
 
 def _split_anew(sides: Sequence[Side]) -> str:
     """Equal totals with unequal parts suggest one pool that was split twice; then the parts overlap by arithmetic."""
-    counts = [
-        (side.label, *((side.run.identity.data.get(part) or {}).get("rows") for part in ("train", "valid")))
-        for side in sides
-    ]
-    if len(counts) != 2 or any(None in count for count in counts):
+    known = [(side.label, *_row_counts(side)) for side in sides]
+    counts = [(label, train, valid) for label, train, valid in known if train is not None and valid is not None]
+    if len(counts) != 2 or len(known) != 2:
         return ""
-    (_, train, valid), (_, other_train, other_valid) = counts
-    if train + valid != other_train + other_valid or valid == other_valid:
+    (small, train, fewer), (large, other, more) = sorted(counts, key=lambda count: count[2])
+    if train + fewer != other + more or fewer == more:
         return ""
-    (small, _, fewer), (large, _, more) = sorted(counts, key=lambda count: count[2])
     return (
-        f" Both have {train + valid:,} rows in all: if they are one pool that was split anew, at least {more - fewer} "
+        f" Both have {train + fewer:,} rows in all: if they are one pool that was split anew, at least {more - fewer} "
         f"of {large}'s {more} validation rows are among {small}'s training rows."
     )
+
+
+def _row_counts(side: Side) -> tuple[int | None, int | None]:
+    data = side.run.identity.data
+    train, valid = ((data.get(part) or {}).get("rows") for part in ("train", "valid"))
+    return train, valid
 
 
 def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:

@@ -38,6 +38,7 @@ class Evidence:
     loss: Yardstick | None
     measures: Mapping[str, Yardstick]
     by_source: Mapping[str, Mapping[str, float]]
+    evaluations: Mapping[str, Evaluation]
 
 
 def gather(sides: Sequence[Side], margin: float) -> Evidence:
@@ -91,7 +92,7 @@ def _evidence(found: Mapping[str, Evaluation], margin: float) -> Evidence:
     )
     measures = from_measures({label: one.measures for label, one in found.items()})
     by_source = _by_source(rows, first.base_rows)
-    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source)
+    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source, found)
 
 
 def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -> tuple[str, ...]:
@@ -115,4 +116,4 @@ def _by_source(rows: Mapping[str, Sequence[ScoredRow]], base: Sequence[ScoredRow
 
 
 def _nothing(reason: str) -> Evidence:
-    return Evidence(reason, {}, None, {}, {})
+    return Evidence(reason, {}, None, {}, {}, {})

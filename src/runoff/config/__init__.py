@@ -1,6 +1,7 @@
 """What was asked: the YAML, each value with its origin. Must not: know models, data or engines."""
 
-from runoff.config.load import Config, Note, flatten, load_config, parse_config
+from runoff.config.given import Given, Problem, ProblemKind, yaml_1_1_reading
+from runoff.config.load import Config, Note, Reading, flatten, load_config, parse_config, read_config, read_text
 from runoff.config.origins import DEFAULT, Origin
 from runoff.config.settings import EarlyStopping, LoraParameters, LrSchedule, Settings
 
@@ -8,12 +9,19 @@ __all__ = [
     "DEFAULT",
     "Config",
     "EarlyStopping",
+    "Given",
     "LoraParameters",
     "LrSchedule",
     "Note",
     "Origin",
+    "Problem",
+    "ProblemKind",
+    "Reading",
     "Settings",
     "flatten",
     "load_config",
     "parse_config",
+    "read_config",
+    "read_text",
+    "yaml_1_1_reading",
 ]

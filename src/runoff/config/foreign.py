@@ -50,7 +50,10 @@ def _alpha(value: Any, given: Mapping[str, Any]) -> Translated | str:
     rank = _rank(given)
     if not _number(value) or not _number(rank) or rank <= 0:
         return f"alpha {value!r} over rank {rank!r} is not a scale; write both as numbers"
-    scale = value / rank
+    try:
+        scale = float(value) / float(rank)
+    except OverflowError:
+        return "alpha over rank is too large a number"
     why = f"alpha {value:g} / rank {rank:g} = scale {scale:g}; {IGNORED}, so there the scale would be 20"
     return Translated("lora_parameters.scale", scale, why)
 
@@ -59,8 +62,9 @@ def _in_updates(key: str) -> Translation:
     """HF counts these in optimizer updates; ours count iterations, so they are multiplied by the accumulation."""
 
     def translate(value: Any, given: Mapping[str, Any]) -> Translated | str:
-        each = given.get("grad_accumulation_steps", given.get("gradient_accumulation_steps", 1))
-        if not isinstance(value, int) or not isinstance(each, int) or value < 1 or each < 1:
+        spelled = ("grad_accumulation_steps", "gradient_accumulation_steps", "grad_accumulation")
+        each = next((given[name] for name in spelled if given.get(name) is not None), 1)
+        if type(value) is not int or type(each) is not int or value < 1 or each < 1:
             return f"{value!r} optimizer updates is not a whole number above 0; write {key}: in iterations"
         why = f"{value} optimizer updates x {each} iterations = {key}: {value * each}; {IGNORED}"
         return Translated(key, value * each, why)
@@ -78,7 +82,7 @@ def _dora(value: Any, _given: Mapping[str, Any]) -> Translated | str:
 
 def _for_optimizer(argument: str) -> Translation:
     def translate(value: Any, given: Mapping[str, Any]) -> Translated:
-        optimizer = str(given.get("optimizer", "adam")).lower()
+        optimizer = str(given.get("optimizer") or given.get("optim") or "adam").lower()
         key = f"optimizer_config.{optimizer}.{argument}"
         return Translated(key, value, f"read as {key}; {IGNORED}")
 

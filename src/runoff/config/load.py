@@ -16,14 +16,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS, Translated
+from runoff.config.given import Given, Problem, spellings
+from runoff.config.optimizers import OPTIMIZERS, optimizer_problems
 from runoff.config.origins import DEFAULT, Origin
-from runoff.config.settings import LoraParameters, LrSchedule, Settings
+from runoff.config.settings import EarlyStopping, LoraParameters, LrSchedule, Settings
 from runoff.errors import ConfigError
 
-__all__ = ["Config", "Note", "flatten", "load_config", "parse_config"]
+__all__ = ["Config", "Note", "Reading", "flatten", "load_config", "parse_config", "read_config", "read_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,34 @@ class Config:
     notes: tuple[Note, ...]
     path: Path | None
     text: str
+    given: tuple[Given, ...] = ()
 
     def origin(self, key: str) -> Origin:
-        """Origin of a dotted key; what nobody gave is a default."""
-        return self.origins.get(key, DEFAULT)
+        """Origin of a dotted key, or of what it is part of, or of a part of it; what nobody gave is a default."""
+        return _origin(self.origins, key) or DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was read. `config` is there where every value can be used, be there unknown keys beside them."""
+
+    given: tuple[Given, ...]
+    problems: tuple[Problem, ...]
+    config: Config | None
 
 
 @dataclass(slots=True)
-class _Reading:
+class _State:
     """The state of one reading: what was given, in our keys, and what was wrong."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, *parts: Any) -> None:
+        """Keep a problem: kind, place, text and perhaps a fix."""
+        self.problems.append(Problem(*parts))
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -69,6 +85,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 
     Raises:
         ConfigError: holds one sentence for each problem, with file and line.
+    """
+    return _usable(read_config(path, overrides))
+
+
+def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
+    """The same, with the problems of single keys as data.
+
+    Raises:
+        ConfigError: the file can't be read at all.
     """
     path = Path(path)
     try:
@@ -79,27 +104,53 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError([f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8."]) from None
     except OSError as error:
         raise ConfigError([f"{path}: can't be read ({error.strerror})."]) from None
-    return parse_config(text, overrides, path=path)
+    return read_text(text, overrides, path=path)
 
 
 def parse_config(text: str, overrides: Sequence[str] = (), *, path: Path | None = None) -> Config:
-    """The same from text; `path` is only used to name places."""
+    """`load_config` from text; `path` is only used to name places."""
+    return _usable(read_text(text, overrides, path=path))
+
+
+def _usable(reading: Reading) -> Config:
+    if reading.problems or reading.config is None:
+        raise ConfigError([str(problem) for problem in reading.problems])
+    return reading.config
+
+
+def read_text(text: str, overrides: Sequence[str] = (), *, path: Path | None = None) -> Reading:
+    """`read_config` from text; `path` is only used to name places."""
     name = path.name if path else "config"
     tree = _parse_yaml(text, name)
-    reading = _Reading()
-    given = dict(tree)
-    options = _parse_overrides(overrides, reading)
+    state = _State()
+    options = _parse_overrides(overrides, state)
+    try:
+        leaves = _leaves(tree, name)
+        spelled = spellings(text) if tree else {}
+    except RecursionError:
+        raise ConfigError([f"{name}: a value contains itself (&anchor and *alias). Write it out."]) from None
+    given = (
+        *(Given(key, value, place, spelled.get(key)) for key, value, place in leaves if not _replaced(key, options)),
+        *(
+            Given(key, value, f"--set {option}")
+            for option, whole in options.items()
+            for key, value in _opened(option, whole)
+        ),
+    )
+    state.notes += [
+        Note(place, key, f"not used: --set {option} replaces it")
+        for key, _, place in leaves
+        if (option := _replaced(key, options)) not in (None, key)
+    ]
+    merged = dict(tree)
     for dotted, value in options.items():
-        _put(given, dotted, value)
-    for key, value, place in _leaves(tree, name):
-        if key not in options:
-            _take(reading, key, value, Origin("file", place), given)
-    for key, value in options.items():
-        _take(reading, key, value, Origin("option", f"--set {key}"), given)
-    settings = _validate(reading)
-    if reading.problems or settings is None:
-        raise ConfigError(reading.problems)
-    return Config(settings, reading.origins, tuple(reading.notes), path, text)
+        _put(merged, dotted, value)
+    for leaf in given:
+        _take(state, leaf, Origin("option" if _is_option(leaf.place) else "file", leaf.place), merged)
+    settings = _validate(state)
+    usable = settings is not None and all(problem.kind in ("unknown", "refused") for problem in state.problems)
+    config = Config(settings, state.origins, tuple(state.notes), path, text, given) if settings and usable else None
+    return Reading(given, tuple(state.problems), config)
 
 
 def flatten(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
@@ -121,25 +172,60 @@ def _parse_yaml(text: str, name: str) -> CommentedMap:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         raise ConfigError([f"{place}: not valid YAML ({error.problem or 'unreadable'})."]) from None
-    except (YAMLError, ValueError) as error:
-        raise ConfigError([f"{name}: not valid YAML ({error})."]) from None
+    except Exception as error:  # ruamel.yaml lets ValueError, AttributeError and others through on odd input
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError([f"{name}: not valid YAML ({reason})."]) from None
     if tree is None:
         return CommentedMap()
     if not isinstance(tree, CommentedMap):
-        kind = "a list" if isinstance(tree, list) else f"a single value ({tree!r})"
+        kind = "a list" if isinstance(tree, list) else f"a single value ({_shown(tree)})"
         raise ConfigError([f"{name}: is {kind}, but must be settings, one `key: value` a line."])
     return tree
 
 
-def _leaves(tree: CommentedMap, name: str) -> Iterator[tuple[str, Any, str]]:
+def _leaves(tree: CommentedMap, name: str) -> list[tuple[str, Any, str]]:
     """(dotted key, plain value, place); nested settings are opened, other mappings stay whole."""
-    for key, value in tree.items():
-        place = f"{name}:{tree.lc.key(key)[0] + 1}"
-        if key in ("lora_parameters", "lr_schedule") and isinstance(value, CommentedMap):
-            for inner, deep in value.items():
-                yield f"{key}.{inner}", _plain(deep), f"{name}:{value.lc.key(inner)[0] + 1}"
-        else:
-            yield str(key), _plain(value), place
+    leaves: list[tuple[str, Any, str]] = []
+
+    def visit(inside: CommentedMap, prefix: str, around: int) -> None:
+        for key, value in inside.items():
+            dotted, line = f"{prefix}{key}", _line(inside, key, around)
+            if _opens(dotted) and isinstance(value, CommentedMap) and value:
+                visit(value, f"{dotted}.", line)
+            else:
+                leaves.append((dotted, _plain(value), f"{name}:{line}"))
+
+    visit(tree, "", 1)
+    return leaves
+
+
+def _line(tree: CommentedMap, key: Any, around: int) -> int:
+    """Line of a key; what a merge (`<<: *anchor`) brought has none of its own, and gets the line around it."""
+    try:
+        return int(tree.lc.key(key)[0]) + 1
+    except (KeyError, TypeError):
+        return around
+
+
+def _replaced(key: str, options: Mapping[str, Any]) -> str | None:
+    """The option that takes the place of a key of the file."""
+    return next((option for option in options if key == option or key.startswith(f"{option}.")), None)
+
+
+def _opens(dotted: str) -> bool:
+    """Mappings whose keys are settings of their own."""
+    head, _, rest = dotted.partition(".")
+    return (not rest and (head in _SECTIONS or head in ("optimizer_config", "hf_dataset"))) or (
+        head == "optimizer_config" and "." not in rest
+    )
+
+
+def _opened(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if _opens(key) and isinstance(value, Mapping) and value:
+        for inner, deep in value.items():
+            yield from _opened(f"{key}.{inner}", deep)
+    else:
+        yield key, value
 
 
 def _plain(value: Any) -> Any:
@@ -155,78 +241,98 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _parse_overrides(overrides: Sequence[str], reading: _Reading) -> dict[str, Any]:
+def _parse_overrides(overrides: Sequence[str], state: _State) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for text in overrides:
         key, equals, raw = text.partition("=")
-        if not equals or not key.strip():
-            reading.problems.append(f"--set {text}: write it as key=value, e.g. --set learning_rate=2e-4.")
+        if not equals or not key.strip() or not raw.strip():
+            state.problem("value", f"--set {text}", "write it as key=value, e.g. --set learning_rate=2e-4.")
             continue
         try:
             options[key.strip()] = _plain(YAML(typ="safe", pure=True).load(io.StringIO(raw)))
-        except YAMLError:
-            reading.problems.append(f"--set {text}: the value can't be read as YAML.")
+        except Exception:  # as in _parse_yaml; a value that contains itself is a RecursionError
+            state.problem("value", f"--set {text}", "the value can't be read as YAML.")
     return options
 
 
-def _take(reading: _Reading, key: str, value: Any, origin: Origin, given: Mapping[str, Any]) -> None:
+def _take(state: _State, leaf: Given, origin: Origin, given: Mapping[str, Any]) -> None:
     """One given key: ours, translated, done without, refused, or unknown."""
-    place = origin.place or ""
+    key, value, place = leaf.key, leaf.value, leaf.place
     if key in REFUSED:
-        reading.problems.append(f"{place}: {key}: {REFUSED[key]}.")
+        state.problem("refused", place, f"{key}: {REFUSED[key]}.")
     elif key in DONE_WITHOUT:
-        reading.notes.append(Note(place, key, DONE_WITHOUT[key]))
+        state.notes.append(Note(place, key, DONE_WITHOUT[key]))
     elif key in TRANSLATIONS:
         translated = TRANSLATIONS[key](value, given)
         if isinstance(translated, Translated):
-            reading.notes.append(Note(place, key, translated.why))
-            _set(reading, translated.key, translated.value, Origin("translated", place, translated.why), key)
+            state.notes.append(Note(place, key, translated.why))
+            _set(state, translated.key, translated.value, Origin("translated", place, translated.why), key)
         else:
-            reading.problems.append(f"{place}: {key}: {translated}.")
+            state.problem("value", place, f"{key}: {translated}.")
     elif _known(key):
         if value is not None or key.partition(".")[0] in _NULLABLE:
-            _set(reading, key, value, origin, key)
+            _set(state, key, value, origin, key)
     else:
-        reading.problems.append(f"{place}: unknown key {key}{_nearest(key)}. mlx-lm would ignore it without a word.")
+        near = _nearest(key)
+        hint = f"; did you mean {near}?" if near else "."
+        text = f"unknown key {key}{hint} mlx-lm would ignore it without a word."
+        plain = near in Settings.model_fields and "." not in key
+        state.problem("unknown", place, text, f"{near}: {value}" if plain else "")
 
 
-def _set(reading: _Reading, key: str, value: Any, origin: Origin, spelled: str) -> None:
+def _set(state: _State, key: str, value: Any, origin: Origin, spelled: str) -> None:
     """Store under our key; the same setting given twice with two values is a contradiction."""
-    earlier = reading.origins.get(key)
-    if earlier and origin.kind != "option" and reading.values[key] != value:
-        reading.problems.append(
-            f"{origin.place}: {spelled} makes {key} {value!r}, but {earlier.place} makes it {reading.values[key]!r}. "
-            "Keep one of the two lines."
-        )
+    earlier = state.origins.get(key)
+    if earlier and _is_option(origin.place) == _is_option(earlier.place) and state.values[key] != value:
+        says = f"{key} is" if spelled == key else f"{spelled} makes {key}"
+        text = f"{says} {_shown(value)}, but {earlier.place} makes it {_shown(state.values[key])}. "
+        text += "Keep one of the two lines."
+        state.problem("contradiction", origin.place or "", text)
         return
-    reading.values[key] = value
-    reading.origins[key] = origin
+    state.values[key] = value
+    state.origins[key] = origin
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {"lora_parameters": LoraParameters, "lr_schedule": LrSchedule}
+def _is_option(place: str | None) -> bool:
+    return (place or "").startswith("--set ")
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "lora_parameters": LoraParameters,
+    "lr_schedule": LrSchedule,
+    "early_stopping": EarlyStopping,
+}
+_HF_DATASET = (
+    *("path", "config", "train_split", "valid_split", "test_split"),
+    *(name for name in Settings.model_fields if name.endswith("_feature")),
+)
 _NULLABLE = frozenset(
     name for name, info in Settings.model_fields.items() if type(None) in getattr(info.annotation, "__args__", ())
 )
 
 
 def _known(key: str) -> bool:
-    head, _, rest = key.partition(".")
-    if not rest:
+    head, dot, rest = key.partition(".")
+    if not dot:
         return head in Settings.model_fields
     if head in _SECTIONS:
         return rest in _SECTIONS[head].model_fields
-    return head in ("optimizer_config", "hf_dataset", "early_stopping")
+    if head == "optimizer_config":
+        return rest.partition(".")[0] in OPTIMIZERS
+    return head == "hf_dataset" and rest in _HF_DATASET
 
 
 def _nearest(key: str) -> str:
+    """The known key that looks most like this one, or nothing."""
     known = [
         *Settings.model_fields,
         *(f"{head}.{name}" for head, cls in _SECTIONS.items() for name in cls.model_fields),
+        *(f"optimizer_config.{name}" for name in sorted(OPTIMIZERS)),
+        *(f"hf_dataset.{name}" for name in _HF_DATASET),
     ]
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
-        name for name in known if name.rpartition(".")[2] == key
-    ]
-    return f"; did you mean {close[0]}?" if close else ""
+    spelled = {name.rpartition(".")[2]: name for name in reversed(known)} | {name: name for name in known}
+    close = difflib.get_close_matches(key, spelled, n=1, cutoff=0.6)
+    return spelled[close[0]] if close else ""
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -239,68 +345,67 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     _put(tree[head], rest, value)
 
 
-def _validate(reading: _Reading) -> Settings | None:
+def _validate(state: _State) -> Settings | None:
     tree: dict[str, Any] = {}
-    for key in sorted(reading.values, key=lambda dotted: dotted.count(".")):
-        _put(tree, key, reading.values[key])
+    for key in sorted(state.values, key=lambda dotted: dotted.count(".")):
+        _put(tree, key, state.values[key])
     settings = None
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
-        reading.problems += [_sentence(reading, dict(problem)) for problem in error.errors()]
+        state.problems += [_problem(state, dict(problem)) for problem in error.errors()]
     else:
-        reading.problems += _contradictions(settings, reading.origins)
+        state.problems += _contradictions(settings, state.origins)
     return settings
 
 
-def _sentence(reading: _Reading, problem: dict[str, Any]) -> str:
+def _origin(origins: Mapping[str, Origin], key: str) -> Origin | None:
+    """Of the key itself, else of what holds it, else of the first of its parts."""
+    parts = key.split(".")
+    above = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    found = next((origins[name] for name in above if name in origins), None)
+    return found or next((origin for name, origin in origins.items() if name.startswith(f"{key}.")), None)
+
+
+def _shown(value: Any) -> str:
+    """A value inside a sentence: short, on one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _problem(state: _State, problem: dict[str, Any]) -> Problem:
     key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-    origin = reading.origins.get(key) or next(
-        (found for name, found in reading.origins.items() if name.startswith(f"{key}.") or key.startswith(f"{name}.")),
-        DEFAULT,
-    )
+    origin = _origin(state.origins, key) or _origin(state.origins, key.partition(".")[0]) or DEFAULT
+    place = origin.place or str(origin)
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     if problem["type"] == "missing":
-        return f"{origin.place}: {key} is missing."
-    if problem["type"] == "extra_forbidden":
-        return f"{origin.place}: unknown key {key}{_nearest(key)}."
+        return Problem("value", place, f"{key} is missing.")
     hint = ""
     if isinstance(problem["input"], str) and "number" in message:
         hint = " (it was read as text; write numbers without quotes)"
-    return f"{origin.place}: {key} is {problem['input']!r}, but must be {message}{hint}."
+    return Problem("value", place, f"{key} is {_shown(problem['input'])}, but must be {message}{hint}.")
 
 
-def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[str]:
-    problems = []
+def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterator[Problem]:
     if "iters" in origins and settings.epochs is not None:
-        problems.append(
-            f"{origins['iters'].place}: iters and {origins['epochs'].place}: epochs both set the length of the run. "
-            "Keep one of the two."
+        yield Problem(
+            "contradiction",
+            origins["iters"].place or "",
+            f"iters and {origins['epochs'].place}: epochs both set the length of the run. Keep one of the two.",
         )
     if not settings.train:
-        problems.append(f"{origins['train'].place}: train is false, so nothing would be trained. Remove the line.")
-    problems += [
-        f"{_optimizer_place(origins)}: optimizer_config.{name}.{argument} is unknown; {name} takes "
-        f"{', '.join(sorted(OPTIMIZER_ARGUMENTS[name]))}."
-        for name, arguments in settings.optimizer_config.items()
-        if name in OPTIMIZER_ARGUMENTS
-        for argument in arguments or {}
-        if argument not in OPTIMIZER_ARGUMENTS[name]
-    ]
-    problems += [
-        f"{_optimizer_place(origins)}: optimizer_config.{name} is given, but the optimizer is {settings.optimizer}."
-        for name, arguments in settings.optimizer_config.items()
-        if name != settings.optimizer and arguments
-    ]
-    return problems
+        text = "train is false, so nothing would be trained. Remove the line."
+        yield Problem("contradiction", origins["train"].place or "", text, "train: true")
+    for key, text in optimizer_problems(settings.optimizer, settings.optimizer_config.get(settings.optimizer, {})):
+        yield Problem("value", _place(origins, f"optimizer_config.{key}"), f"optimizer_config.{key} {text}.")
+    for name, arguments in settings.optimizer_config.items():
+        if name != settings.optimizer and arguments:
+            text = f"optimizer_config.{name} is given, but the optimizer is {settings.optimizer}."
+            yield Problem("contradiction", _place(origins, f"optimizer_config.{name}"), text, f"optimizer: {name}")
 
 
-OPTIMIZER_ARGUMENTS: dict[str, frozenset[str]] = {
-    "adam": frozenset({"betas", "eps", "bias_correction"}),
-    "adamw": frozenset({"betas", "eps", "weight_decay", "bias_correction"}),
-    "sgd": frozenset({"momentum", "weight_decay", "dampening", "nesterov"}),
-}
-
-
-def _optimizer_place(origins: Mapping[str, Origin]) -> str:
-    return next((origin.place or "" for key, origin in origins.items() if key.startswith("optimizer_config")), "")
+def _place(origins: Mapping[str, Origin], key: str) -> str:
+    return (_origin(origins, key) or DEFAULT).place or ""

@@ -96,7 +96,7 @@ class Settings(_Frozen):
     steps_per_report: int = Field(10, ge=1, description="Iterations between two reports of the training loss.")
     steps_per_eval: int = Field(200, ge=1, description="Iterations between two validations.")
     val_batches: int = Field(
-        -1, ge=-1, description="Validation batches; -1: the whole valid set. A part is drawn once and kept."
+        -1, ge=-1, description="Validation batches; -1: the whole valid set; 0: none. A part is drawn once and kept."
     )
     save_every: int = Field(100, ge=1, description="Iterations between two resumable checkpoints.")
     early_stopping: EarlyStopping | None = Field(None, description="Stop when validation stops improving.")
@@ -116,6 +116,12 @@ class Settings(_Frozen):
     grad_checkpoint: bool = Field(
         False, description="Recompute the adapted blocks in the backward pass: less memory, slower."
     )
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        """`AdamW` is `adamw`, as in mlx-lm."""
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("early_stopping", mode="before")
     @classmethod

@@ -56,6 +56,7 @@ def encode_for_training(
 
     Raises:
         DataError: the chat template refuses a row's messages (named by its number).
+        ModelError: there is no chat template.
     """
     encoded = []
     for row, (ids, prompt) in zip(rows, _ids(rows, tokenizer), strict=True):
@@ -95,6 +96,8 @@ def _render(row: Row, tokenizer: Tokenizer, *, answered: bool) -> str:
     try:
         return tokenizer.render(messages, add_generation_prompt=not answered, tools=row.tools)
     except ModelError as error:
+        if tokenizer.chat_template is None:
+            raise
         raise DataError(f"row {row.number}: {error}") from None
 
 

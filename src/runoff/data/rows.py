@@ -38,7 +38,7 @@ class Row:
     @property
     def question(self) -> str:
         """Text of the last user message; the whole text of a text row."""
-        users = [str(message["content"]) for message in self.messages if message["role"] == "user"]
+        users = [str(message.get("content") or "") for message in self.messages if message["role"] == "user"]
         return users[-1] if users else (self.text or "")
 
     @property
@@ -140,13 +140,13 @@ def _read_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _record(raw: bytes, place: str) -> Mapping[str, Any]:
     try:
-        record = json.loads(raw.decode("utf-8-sig"))
+        record = json.loads(raw.rstrip(b"\r\n").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(
             f"{place}: not UTF-8 text (byte {error.start + 1} of the line). Save the file as UTF-8."
         ) from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
         column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"{place}: not JSON ({reason}{column}). Each line must be one JSON object.") from None
     if not isinstance(record, dict):
@@ -174,10 +174,22 @@ def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str)
             f"{place}: has none of the fields messages, prompt and completion, or text (its fields: {fields}). "
             "Rename them, or set chat_feature, prompt_feature, completion_feature or text_feature."
         )
-    tools = record.get("tools")
+    tools = _tools(record.get("tools"), place)
     text = str(record[settings.text_feature]) if kind == "text" else None
     source = next((str(record[key]) for key in SOURCE_KEYS if record.get(key) is not None), None)
-    return Row(number, kind, messages, text, tuple(tools) if tools else None, source, _hash(messages, text, tools))
+    try:
+        (source or "").encode()
+        return Row(number, kind, messages, text, tools, source, _hash(messages, text, tools))
+    except UnicodeEncodeError:
+        raise DataError(f"{place}: holds half of a character (a lone surrogate). Remove it from the text.") from None
+    except RecursionError:
+        raise DataError(f"{place}: is nested too deeply. Flatten it.") from None
+
+
+def _tools(tools: Any, place: str) -> tuple[Any, ...] | None:
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise DataError(f"{place}: tools must be a list of JSON objects, one for each function.")
+    return None if tools is None else tuple(tools)
 
 
 def _pair(prompt: Any, completion: Any, place: str, *names: str) -> tuple[Mapping[str, Any], ...]:
@@ -206,4 +218,4 @@ def _chat(messages: Any, place: str, field: str) -> tuple[Mapping[str, Any], ...
 
 def _hash(messages: Sequence[Mapping[str, Any]], text: str | None, tools: Any) -> str:
     canonical = json.dumps([list(messages), text, tools], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -7,7 +7,7 @@ Owns: the Jinja environment and the frozen clock. Must not: know tokens. transfo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -25,15 +25,20 @@ FROZEN_CLOCK = datetime(2025, 1, 1)
 
 
 class _Generation(Extension):
-    """Accepts `{% generation %}` blocks and renders their inside."""
+    """Accepts `{% generation %}` blocks and renders their inside, which is a scope of its own as in transformers."""
 
     tags = {"generation"}  # noqa: RUF012 (jinja2's interface)
 
     def parse(self, parser: Any) -> nodes.Node | list[nodes.Node]:
-        """Return the block's body unchanged."""
-        next(parser.stream)
+        """Return the block's body as a call block."""
+        line = next(parser.stream).lineno
         body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return body
+        return nodes.CallBlock(self.call_method("inside"), [], [], body).set_lineno(line)
+
+    @staticmethod
+    def inside(caller: Callable[[], str]) -> str:
+        """The block's text."""
+        return caller()
 
 
 def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **options: Any) -> str:
@@ -55,6 +60,15 @@ def _compile(source: str) -> Template:
     return environment.from_string(source)
 
 
+def _message(given: Mapping[str, Any]) -> dict[str, Any]:
+    """As templates get it: no field that is null, and the reasoning under all of its names."""
+    message = {key: value for key, value in given.items() if value is not None}
+    reasoning = next(
+        (message[name] for name in ("reasoning_content", "thinking", "reasoning") if name in message), None
+    )
+    return message if reasoning is None else {"thinking": reasoning, **message, "reasoning_content": reasoning}
+
+
 def render(
     source: str,
     messages: Sequence[Mapping[str, Any]],
@@ -70,11 +84,14 @@ def render(
     """
     try:
         return _compile(source).render(
-            messages=[dict(message) for message in messages],
-            tools=list(tools) if tools else None,
+            messages=[_message(message) for message in messages],
+            tools=None if tools is None else list(tools),
             documents=None,
             add_generation_prompt=add_generation_prompt,
             **(special_tokens or {}),
         )
     except TemplateError as error:
         raise ModelError(f"the model's chat template refuses these messages ({error}).") from None
+    except Exception as error:  # the template is a program of the model's makers: it may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"the model's chat template breaks on these messages ({reason}).") from None

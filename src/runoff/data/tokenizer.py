@@ -32,6 +32,7 @@ class Tokenizer:
     special_tokens: Mapping[str, str]
     end_ids: frozenset[int]
     rust: RustTokenizer
+    tool_template: str | None = None
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids; `special` adds what the tokenizer puts around a text (BOS), as for plain-text rows."""
@@ -61,7 +62,7 @@ class Tokenizer:
                 "Use the instruction-tuned model, or rows with a text field."
             )
         return template.render(
-            self.chat_template,
+            self.chat_template if tools is None or self.tool_template is None else self.tool_template,
             messages,
             add_generation_prompt=add_generation_prompt,
             tools=tools,
@@ -73,6 +74,7 @@ class Tokenizer:
         """Identity of tokenizer and template: equal hashes give equal ids."""
         digest = hashlib.sha256((self.folder / "tokenizer.json").read_bytes())
         digest.update((self.chat_template or "").encode())
+        digest.update((self.tool_template or "").encode())
         return digest.hexdigest()
 
 
@@ -94,10 +96,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     rust.no_truncation()
     rust.no_padding()
     config = _json(folder / "tokenizer_config.json")
-    special = {
-        name: _token(config[name]) for name in ("bos_token", "eos_token", "pad_token", "unk_token") if config.get(name)
-    }
-    return Tokenizer(folder, _chat_template(folder, config), special, _end_ids(folder, rust, special), rust)
+    named = {**config, **_json(folder / "special_tokens_map.json")}  # transformers' order, too
+    special = {name: _token(named[name]) for name in _SPECIAL if named.get(name)}
+    templates = _chat_templates(folder, config)
+    end_ids = _end_ids(folder, rust, special)
+    return Tokenizer(folder, templates.get("default"), special, end_ids, rust, templates.get("tool_use"))
+
+
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -109,17 +115,24 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _token(value: Any) -> str:
-    return str(value["content"]) if isinstance(value, dict) else str(value)
+    return str(value.get("content", "")) if isinstance(value, dict) else str(value)
 
 
-def _chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
+def _chat_templates(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """`default`, and `tool_use` where the model has another one for rows with tools."""
     path = folder / "chat_template.jinja"
-    if path.exists():
-        return path.read_text("utf-8")
+    try:
+        if path.exists():
+            return {"default": path.read_text("utf-8")}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as UTF-8 text ({error}).") from None
     given = config.get("chat_template")
-    if isinstance(given, list):
-        given = next((entry.get("template") for entry in given if entry.get("name") == "default"), None)
-    return given if isinstance(given, str) else None
+    entries = given if isinstance(given, list) else [{"name": "default", "template": given}]
+    return {
+        str(entry["name"]): entry["template"]
+        for entry in entries
+        if isinstance(entry, dict) and "name" in entry and isinstance(entry.get("template"), str)
+    }
 
 
 def _end_ids(folder: Path, rust: RustTokenizer, special: Mapping[str, str]) -> frozenset[int]:

@@ -15,7 +15,10 @@ from runoff.errors import EngineError
 
 __all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_base"]
 
-_ENGINES = {"torch": ("runoff.engines.torch_engine", "open_torch", ("torch", "transformers", "peft"))}
+_ENGINES = {
+    "torch": ("runoff.engines.torch_engine", "open_torch", ("torch", "transformers", "peft")),
+    "mlx": ("runoff.engines.mlx_engine", "open_mlx", ("mlx", "mlx_lm")),
+}
 
 
 def choose_engine(wanted: str) -> str:
@@ -25,12 +28,10 @@ def choose_engine(wanted: str) -> str:
         EngineError: the engine's libraries are not installed.
     """
     order = ["mlx", "torch"] if platform.system() == "Darwin" and platform.machine() == "arm64" else ["torch", "mlx"]
-    names = [name for name in (order if wanted == "auto" else [wanted]) if name in _ENGINES]
+    names = order if wanted == "auto" else [wanted]
     for name in names:
         if all(importlib.util.find_spec(library) for library in _ENGINES[name][2]):
             return name
-    if not names:
-        raise EngineError(f"engine {wanted} is not part of this version. Set engine: torch.")
     missing = " or ".join(f'pip install "runoff[{name}]"' for name in names)
     raise EngineError(f"no engine is installed to run a model with. Install one: {missing}.")
 

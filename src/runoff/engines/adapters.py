@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
 from runoff.files import write_bytes, write_json
 from runoff.plan import AdapterSpec, ModelFacts, Slot, layout
+from runoff.plan.tensors import TensorInfo, read_header
 
 __all__ = ["read_adapter", "scaled", "write_mlx", "write_peft"]
 
@@ -39,6 +39,7 @@ _PEFT_REFUSED = (
     "target_parameters",
     "trainable_token_indices",
 )
+_NUMPY_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -92,17 +93,17 @@ def _write(folder: Path, name: str, tensors: Mapping[str, Array], config: Mappin
 
 
 def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
-    """Read an adapter folder of either format for this base.
+    """Read an adapter folder of either format for this base, or one .safetensors file in such a folder.
 
     Ranks that differ from layer to layer are padded with zeros and scales folded into B, which changes no product.
 
     Raises:
         ModelError: not an adapter, not for this base, nan inside, or something that can't be carried over, by name.
     """
-    path = next(
-        (folder / name for name in ("adapter_model.safetensors", "adapters.safetensors") if (folder / name).exists()),
-        None,
-    )
+    names = ("adapter_model.safetensors", "adapters.safetensors")
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    if folder.suffix == ".safetensors":
+        path, folder = folder, folder.parent
     if path is None:
         raise ModelError(f"{folder}: holds no adapter (neither adapter_model.safetensors nor adapters.safetensors).")
     config = _config(folder / "adapter_config.json")
@@ -133,7 +134,7 @@ def _assemble(
     layers = sorted((known[key] for key in found), key=lambda layer: (layer.block, layer.name))
     ranks = {key: parts["lora_a"].shape[0] for key, parts in found.items() if "lora_a" in parts}
     scales = {key: scale_of(key[0], key[1], ranks.get(key, 1)) for key in found}
-    rank, scale = max(ranks.values(), default=0), scales[min(scales)]
+    rank, scale = max(ranks.values(), default=0), max(scales.values(), key=abs)
     dora = any("magnitude" in parts for parts in found.values())
     if dora and len(set(scales.values())) > 1:
         raise ModelError(f"{path}: DoRA with scales that differ from layer to layer can't be carried over.")
@@ -216,11 +217,22 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> dict[str, Array]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError) as error:
-        raise ModelError(f"{path}: can't be read as safetensors ({error}).") from None
+    """All tensors of a file in float32. The package's numpy reader refuses bfloat16, which many adapters are in."""
+    tensors = read_header(path)
+    foreign = {info.dtype for info in tensors.values()} - _NUMPY_TYPES.keys()
+    if foreign:
+        raise ModelError(f"{path}: holds {', '.join(sorted(foreign))} tensors, which an adapter never has.")
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    entries = json.loads(raw[8:start])
+    return {name: _float32(raw, start + entries[name]["data_offsets"][0], info) for name, info in tensors.items()}
+
+
+def _float32(raw: bytes, start: int, info: TensorInfo) -> Array:
+    flat = np.frombuffer(raw, _NUMPY_TYPES[info.dtype], math.prod(info.shape), start)
+    if info.dtype == "BF16":  # the upper half of a float32's bits
+        flat = (flat.astype(np.uint32) << 16).view(np.float32)
+    return flat.astype(np.float32).reshape(info.shape)
 
 
 def scaled(spec: AdapterSpec, factor: float) -> AdapterSpec:

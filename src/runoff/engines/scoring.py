@@ -40,7 +40,9 @@ class ScoredRow:
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Self:
         """The inverse of `to_json`; a nan that was stored by its name is a nan again."""
-        return cls(**{name: body[name] for name in cls.__slots__} | {key: float(body[key]) for key in ("nats", "end_nats")})
+        return cls(
+            **{name: body[name] for name in cls.__slots__} | {key: float(body[key]) for key in ("nats", "end_nats")}
+        )
 
 
 def scoring_batches(examples: Sequence[Encoded]) -> tuple[Batch, ...]:

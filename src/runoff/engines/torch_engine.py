@@ -6,11 +6,12 @@ adapters. The trunk (the blocks below the lowest adapted one) never changes, get
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import io
 import platform
 import resource
 import warnings
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from torch import nn
 
 from runoff.data import Batch
 from runoff.engines.base import EngineFacts, Vector
-from runoff.engines.torch_head import summed_nats, token_nats
+from runoff.engines.seeds import Seeds
+from runoff.engines.torch_head import head_of, summed_nats, token_nats
 from runoff.engines.trunk import TrunkCache
 from runoff.errors import EngineError, ModelError
 from runoff.plan import AdapterSpec, Slot, layout
@@ -33,10 +35,14 @@ __all__ = ["TorchBase", "TorchEngine", "open_torch"]
 
 
 class _Passthrough(nn.Module):
-    """Stands in for a block that another part of the model computes."""
+    """Stands in for a block that is computed elsewhere: passes on what it is given, or the states it was made with."""
+
+    def __init__(self, states: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self._states = states
 
     def forward(self, hidden_states: torch.Tensor, *_args: Any, **_options: Any) -> torch.Tensor:
-        return hidden_states
+        return hidden_states if self._states is None else self._states
 
 
 def open_torch(folder: Path, *, dtype: str) -> TorchBase:
@@ -50,12 +56,12 @@ def open_torch(folder: Path, *, dtype: str) -> TorchBase:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=chosen, local_files_only=True, attn_implementation="sdpa"
-        )
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{folder}: transformers can't load this model ({reason}).") from None
+    if not hasattr(getattr(model, "model", None), "layers") or not hasattr(model, "lm_head"):
+        raise ModelError(f"{folder}: the torch engine can't train {model.config.model_type} models yet.")
     model.requires_grad_(False)
     return TorchBase(model.to(device).eval(), device, chosen)
 
@@ -84,10 +90,9 @@ class TorchBase:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.head = head_of(model)
         self.cache: TrunkCache[torch.Tensor] | None = None
         self._boundary = 0
-        self._trunk: Any = None
-        self._top: Any = model.model
         self._adapters: list[TorchEngine] = []
         self._active: TorchEngine | None = None
 
@@ -109,41 +114,35 @@ class TorchBase:
         blocks: nn.ModuleList = self.model.model.layers
         return blocks
 
-    @property
-    def head(self) -> torch.Tensor:
-        """(vocabulary, d) output matrix."""
-        weight: torch.Tensor = self.model.lm_head.weight
-        return weight
-
     def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> TorchEngine:
         """An engine with an adapter of this shape, or the bare base."""
         if spec is None:
-            return TorchEngine(self, None, "base")
-        if spec.lowest_block < self._boundary:
-            raise EngineError("an adapter reaches below the trunk; this is a bug of Runoff's, please report it.")
-        torch.manual_seed(seed)
-        engine = TorchEngine(self, spec, f"adapter{len(self._adapters)}")
+            return TorchEngine(self, None, "base", seed, checkpointing)
+        engine = TorchEngine(self, spec, f"adapter{len(self._adapters)}", seed, checkpointing)
         self._adapters.append(engine)
         self._active = None
-        if checkpointing:
-            _checkpoint(self.blocks[spec.lowest_block :])
         return engine
 
     def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
         """Split the model below `lowest_block`, if the split gives what the whole gives."""
         if lowest_block <= 0:
             return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        trunk, top = self._split(lowest_block)
-        ids = torch.arange(16, device=self.device)[None] % self.model.config.vocab_size
-        with torch.inference_mode():
-            whole = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
-            states = trunk(input_ids=ids, use_cache=False).last_hidden_state
-            parts = top(inputs_embeds=states, use_cache=False).last_hidden_state
-        if not torch.equal(whole, parts):
-            return "Trunk cache off: this architecture's upper blocks take more than the states below them (self-test)."
-        self._boundary, self._trunk, self._top = lowest_block, trunk, top
-        self.cache = TrunkCache(budget_bytes, lambda state: state.nbytes)
+        if self.cache is None or lowest_block != self._boundary:
+            if not self._splits_at(lowest_block):
+                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
+            self._boundary = lowest_block
+            self.cache = TrunkCache(budget_bytes, lambda state: state.nbytes)
         return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
+
+    def _splits_at(self, boundary: int) -> bool:
+        ids = torch.arange(16, device=self.device)[None] % self.model.config.vocab_size
+        with torch.no_grad():
+            whole = _final_states(self.model.model, ids)
+            try:
+                parts = _final_states(self._above(boundary, _final_states(self._below(boundary), ids)), ids)
+            except Exception:  # whatever a foreign architecture trips over when its lower blocks stand still
+                return False
+        return bool(torch.equal(whole, parts))
 
     def peak_memory_bytes(self) -> int | None:
         """Peak of the device's memory, or of the process on a CPU."""
@@ -154,24 +153,28 @@ class TorchBase:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak) * (1 if platform.system() == "Darwin" else 1024)
 
-    def _split(self, block: int) -> tuple[Any, Any]:
-        """Two views of the same modules: blocks below, and blocks from `block` on with the final norm."""
-        inner = self.model.model
-        skip = _Passthrough()
-        below, above = copy.copy(inner), copy.copy(inner)
-        below._modules = {**inner._modules, "norm": skip}
-        below._modules["layers"] = nn.ModuleList([*inner.layers[:block], *[skip] * (len(inner.layers) - block)])
-        above._modules = dict(inner._modules)
-        above._modules["layers"] = nn.ModuleList([*[skip] * block, *inner.layers[block:]])
-        return below, above
+    def _below(self, boundary: int) -> Any:
+        """A view of the same modules that ends with the states below block `boundary`."""
+        above = [_Passthrough()] * (len(self.blocks) - boundary)
+        return self._view([*self.blocks[:boundary], *above], norm=_Passthrough())
 
-    def hidden(self, batch: Batch) -> torch.Tensor:
-        """Final hidden states (rows, width, d) under the active adapter."""
-        if self._trunk is None:
-            states: torch.Tensor = self.model.model(input_ids=self._ids(batch), use_cache=False).last_hidden_state
-            return states
-        top: torch.Tensor = self._top(inputs_embeds=self._boundary_states(batch), use_cache=False).last_hidden_state
-        return top
+    def _above(self, boundary: int, states: torch.Tensor) -> Any:
+        """A view of the same modules that starts block `boundary` from these states, whatever the ids."""
+        below = [_Passthrough()] * (boundary - 1)
+        return self._view([*below, _Passthrough(states), *self.blocks[boundary:]])
+
+    def _view(self, blocks: list[nn.Module], **others: nn.Module) -> Any:
+        inner = self.model.model
+        view = copy.copy(inner)
+        view._modules = {**inner._modules, "layers": nn.ModuleList(blocks), **others}
+        return view
+
+    def hidden(self, batch: Batch, lowest_block: int) -> torch.Tensor:
+        """Final hidden states (rows, width, d) under the active adapter; from the trunk if it ends below that."""
+        inner = self.model.model
+        if 0 < self._boundary <= lowest_block:
+            inner = self._above(self._boundary, self._boundary_states(batch))
+        return _final_states(inner, self._ids(batch))
 
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
@@ -180,15 +183,15 @@ class TorchBase:
         """States below the boundary, from the cache where all rows are there."""
         cache = self.cache
         kept = [cache.get(example.key) if cache else None for example in batch.examples]
-        if any(state is None for state in kept):
-            with torch.no_grad():
-                states: torch.Tensor = self._trunk(input_ids=self._ids(batch), use_cache=False).last_hidden_state
-            if cache is not None:
-                for row, example in enumerate(batch.examples):
-                    cache.put(example.key, states[row, : len(example.ids)].clone())
-            return states
         found = [state for state in kept if state is not None]
-        return nn.utils.rnn.pad_sequence(found, batch_first=True)
+        if len(found) == len(kept):
+            return nn.utils.rnn.pad_sequence(found, batch_first=True)
+        with torch.no_grad():
+            states = _final_states(self._below(self._boundary), self._ids(batch))
+        if cache is not None:
+            for row, example in enumerate(batch.examples):
+                cache.put(example.key, states[row, : len(example.ids)].clone())
+        return states
 
     def activate(self, engine: TorchEngine) -> None:
         """Make one adapter (for the bare base: none) the one that computes; PEFT passes over layers without it."""
@@ -201,10 +204,15 @@ class TorchBase:
 class TorchEngine:
     """One adapter on a TorchBase; implements `runoff.engines.base.Engine`."""
 
-    def __init__(self, base: TorchBase, spec: AdapterSpec | None, name: str) -> None:
+    def __init__(
+        self, base: TorchBase, spec: AdapterSpec | None, name: str, seed: int = 0, checkpointing: bool = False
+    ) -> None:
         self.base = base
         self.spec = spec
         self.name = name
+        self._lowest_block = spec.lowest_block if spec else len(base.blocks)
+        self._checkpointing = checkpointing
+        self._seeds = Seeds(seed)
         self._slots = layout(spec) if spec else ()
         self.modules = _inject(base, spec, name) if spec else []
         self._tensors = [self._tensor(slot) for slot in self._slots]
@@ -231,9 +239,11 @@ class TorchEngine:
         self.base.activate(self)
         for module in self.modules:
             module.train()
-        hidden, targets = self._at_targets(batch)
-        nats = summed_nats(hidden, self.base.head, targets)
-        (nats * weight).backward()
+        torch.manual_seed(self._seeds.draw())
+        with _recomputed(self.base.blocks[self._lowest_block :] if self._checkpointing else ()):
+            hidden, targets = self._at_targets(batch)
+            nats = summed_nats(hidden, self.base.head, targets)
+            (nats * weight).backward()
         return float(nats.detach())
 
     def take_gradient(self) -> Vector:
@@ -263,24 +273,16 @@ class TorchEngine:
         return list(np.split(nats, np.cumsum(counts)[:-1]))
 
     def random_state(self) -> bytes:
-        """Torch's generators."""
-        states = {"cpu": torch.get_rng_state()}
-        if self.base.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state()
-        buffer = io.BytesIO()
-        np.savez(buffer, **{name: state.numpy() for name, state in states.items()})
-        return buffer.getvalue()
+        """The generator of the dropout's seeds."""
+        return self._seeds.state()
 
     def set_random_state(self, state: bytes) -> None:
-        """Set torch's generators."""
-        with np.load(io.BytesIO(state), allow_pickle=False) as stored:
-            torch.set_rng_state(torch.from_numpy(stored["cpu"]))
-            if "cuda" in stored and self.base.device.type == "cuda":
-                torch.cuda.set_rng_state(torch.from_numpy(stored["cuda"]))
+        """Set the generator of the dropout's seeds."""
+        self._seeds.restore(state)
 
     def _at_targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states that predict a target, and the targets: (n, d) and (n,), row after row."""
-        hidden = self.base.hidden(batch)
+        hidden = self.base.hidden(batch, self._lowest_block)
         rows, columns = np.nonzero(batch.targets)
         picked = hidden[torch.from_numpy(rows).to(hidden.device), torch.from_numpy(columns - 1).to(hidden.device)]
         targets = torch.from_numpy(batch.ids[rows, columns]).to(hidden.device, torch.long)
@@ -302,6 +304,13 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
     from peft import LoraConfig
     from peft.mapping import inject_adapter_in_model
 
+    there = dict(base.model.model.named_modules())
+    for layer in spec.layers:
+        if f"layers.{layer.block}.{layer.name}" not in there:
+            raise EngineError(
+                f"transformers has no layer {layer.name} in block {layer.block} of this model. "
+                "Name others under lora_parameters.keys."
+            )
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,
@@ -317,13 +326,28 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
         raise EngineError("PEFT put no adapter on some layers; this is a bug of Runoff's, please report it.")
     for module in modules:
         for part in (module.lora_A, module.lora_B):
-            part[name].weight.data = part[name].weight.data.float()
+            part[name].weight.data = torch.zeros_like(part[name].weight, dtype=torch.float32)
+        if spec.kind == "dora":  # PEFT leaves these in the base's own type
+            magnitude = module.lora_magnitude_vector[name].weight
+            magnitude.data = magnitude.data.float()
     return modules
 
 
-def _checkpoint(blocks: nn.ModuleList) -> None:
-    """Recompute these blocks in the backward pass; the trunk below keeps nothing anyway."""
+def _final_states(inner: Any, ids: torch.Tensor) -> torch.Tensor:
+    states: torch.Tensor = inner(input_ids=ids, use_cache=False).last_hidden_state
+    return states
+
+
+@contextlib.contextmanager
+def _recomputed(blocks: Iterable[Any]) -> Iterator[None]:
+    """These blocks are computed anew in the backward pass; the trunk below keeps nothing anyway."""
+    blocks = list(blocks)
     for block in blocks:
         block.gradient_checkpointing = True
         block._gradient_checkpointing_func = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False)
         block.training = True  # the flag of the block alone: transformers asks it, dropout inside does not
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block.gradient_checkpointing = block.training = False

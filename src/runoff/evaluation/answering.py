@@ -95,8 +95,11 @@ def answer_all(session: Session, test: TestSet, tokenizer: Tokenizer, wanted: An
         )
         clusters = {one.example: one.cluster for name in ("answers", "suite") for one in found[run][name]}
         results = [StoredMeasure.of(result, run.name, clusters) for result in measure(material, measures)]
+        folder = run.folder.evaluation(test.key)
+        for name, answers in (("answers", found[run]["answers"]), ("base-answers", found[None]["answers"])):
+            write_bytes(folder / f"{name}.jsonl", jsonl(answer.to_json() for answer in answers))
         generation = asdict(wanted) | {"max_tokens": limit, "questions_answered": len(asked)}
-        store_measures(run.folder.evaluation(test.key), _plain(generation), results)
+        store_measures(folder, _plain(generation), results)
 
 
 def _answers(

@@ -23,9 +23,18 @@ from runoff.files import jsonl, write_bytes, write_json
 from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
-__all__ = ["HELD_OUT_UNIT", "Evaluation", "evaluate", "held_out_loss", "load_evaluations"]
+__all__ = ["HELD_OUT_UNIT", "Evaluation", "Example", "evaluate", "held_out_loss", "load_evaluations"]
 
 HELD_OUT_UNIT = "nats per target token"
+EXAMPLES = "examples.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What was asked, and what the author answered."""
+
+    question: str
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,18 @@ class Evaluation:
     rows: tuple[ScoredRow, ...]
     base_rows: tuple[ScoredRow, ...]
     measures: dict[str, StoredMeasure] = field(default_factory=dict)
+    folder: Path = Path()
+
+    def examples(self) -> dict[str, Example]:
+        """Question and reference of each row, by its hash; empty where they were not kept."""
+        path = self.folder / EXAMPLES
+        rows = read_jsonl(path) if path.exists() else []
+        return {row["sha256"]: Example(row["question"], row["reference"]) for row in rows}
+
+    def answers(self, *, base: bool = False) -> dict[str, str]:
+        """Generated answers of the run or the base, by the first 16 digits of the row's hash; empty without any."""
+        path = self.folder / ("base-answers.jsonl" if base else "answers.jsonl")
+        return {row["example"]: row["text"] for row in read_jsonl(path)} if path.exists() else {}
 
 
 def held_out_loss(rows: Sequence[ScoredRow]) -> Estimate:
@@ -96,7 +117,7 @@ def load_evaluations(run: Run) -> list[Evaluation]:
                 for name in ("rows.jsonl", "base.jsonl")
             )
             identity = (body["key"], body["test"], body["engine"], body["adapter_sha256"])
-            found.append(Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent)))
+            found.append(Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent))
     return found
 
 
@@ -116,6 +137,11 @@ def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_
     folder = run.folder.evaluation(test.key)
     write_bytes(folder / "rows.jsonl", jsonl(row.to_json() for row in rows))
     write_bytes(folder / "base.jsonl", jsonl(row.to_json() for row in base_rows))
+    examples = ((example.row, example.row.sha256) for example in test.encoded)
+    write_bytes(
+        folder / EXAMPLES,
+        jsonl({"sha256": sha256, "question": row.question, "reference": row.answer} for row, sha256 in examples),
+    )
     facts = base.facts
     write_json(
         folder / "evaluation.json",

@@ -15,7 +15,7 @@ from runoff.config import Settings
 from runoff.errors import ConfigError
 from runoff.plan.model_facts import LinearLayer, ModelFacts
 
-__all__ = ["AdapterSpec", "Slot", "adapted_blocks", "adapter_spec", "layout"]
+__all__ = ["AdapterSpec", "Slot", "adapted_blocks", "adapter_spec", "layout", "matches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def adapted_blocks(num_layers: int, blocks: int) -> range:
     return range(blocks - num_layers if num_layers > 0 else 0, blocks)
 
 
-def adapter_spec(settings: Settings, model: ModelFacts, place: str = "") -> AdapterSpec:
-    """The adapter that these settings make on this model.
+def adapter_spec(settings: Settings, model: ModelFacts, place: str = "", keys_place: str = "") -> AdapterSpec:
+    """The adapter that these settings make on this model; the places are of num_layers and of the keys.
 
     Raises:
         ConfigError: more blocks than the model has, or keys that match no layer.
@@ -74,21 +74,21 @@ def adapter_spec(settings: Settings, model: ModelFacts, place: str = "") -> Adap
     layers = [layer for layer in model.linear_layers if layer.block in wanted]
     lora = settings.lora_parameters
     if lora.keys is not None:
-        layers = _matching(layers, lora.keys, place)
+        layers = _matching(layers, lora.keys, keys_place)
     return AdapterSpec(settings.fine_tune_type, lora.rank, lora.scale, lora.dropout, tuple(layers))
 
 
 def _matching(layers: Sequence[LinearLayer], keys: Sequence[str], place: str) -> list[LinearLayer]:
     names = sorted({layer.name for layer in layers})
-    unmatched = [key for key in keys if not any(_matches(name, key) for name in names)]
+    unmatched = [key for key in keys if not any(matches(name, key) for name in names)]
     if unmatched:
         raise ConfigError(
             [f"{place}lora_parameters.keys: {', '.join(unmatched)} match no layer. The blocks have {', '.join(names)}."]
         )
-    return [layer for layer in layers if any(_matches(layer.name, key) for key in keys)]
+    return [layer for layer in layers if any(matches(layer.name, key) for key in keys)]
 
 
-def _matches(name: str, key: str) -> bool:
+def matches(name: str, key: str) -> bool:
     """mlx-lm's full name inside the block, or PEFT's last part of it."""
     return name == key or name.endswith(f".{key}")
 

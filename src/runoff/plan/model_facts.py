@@ -57,20 +57,20 @@ def read_model_facts(folder: Path) -> ModelFacts:
     """
     config = _read_config(folder / "config.json")
     tensors: dict[str, TensorInfo] = {}
-    files = sorted(folder.glob("*.safetensors"))
+    files = _weight_files(folder)
     if not files:
         raise ModelError(f"{folder}: has no .safetensors weights. Run: runoff model get NAME.")
     for file in files:
         tensors |= read_header(file)
     quantization = config.get("quantization") or config.get("quantization_config")
-    bits = int(quantization.get("bits", 0) or 0) if isinstance(quantization, dict) else 0
+    bits = _whole(quantization.get("bits")) if isinstance(quantization, dict) else 0
     layers = []
     for name, tensor in tensors.items():
         match = _IN_BLOCK.match(name)
         if match and len(tensor.shape) == 2:
             packed = 32 // bits if bits and tensor.dtype == "U32" else 1
             layers.append(LinearLayer(int(match[1]), match[2], tensor.shape[1] * packed, tensor.shape[0]))
-    blocks = int(config.get("num_hidden_layers") or 0)
+    blocks = _whole(config.get("num_hidden_layers"))
     if not blocks or not layers:
         raise ModelError(
             f"{folder}: the blocks of this {config.get('model_type', 'unknown')} model can't be recognised "
@@ -80,8 +80,8 @@ def read_model_facts(folder: Path) -> ModelFacts:
         folder=folder,
         model_type=str(config.get("model_type", "unknown")),
         blocks=blocks,
-        hidden_size=int(config.get("hidden_size") or 0),
-        vocabulary=int(config.get("vocab_size") or 0),
+        hidden_size=_whole(config.get("hidden_size")),
+        vocabulary=_whole(config.get("vocab_size")),
         context_length=config.get("max_position_embeddings"),
         parameters=sum(_parameters(tensor.shape, tensor.dtype, bits) for tensor in tensors.values()),
         weight_bytes=sum(math.prod(t.shape) * _BYTES.get(t.dtype, 2) for t in tensors.values()),
@@ -89,6 +89,18 @@ def read_model_facts(folder: Path) -> ModelFacts:
         quantized=bool(bits),
         sha256=_fingerprint(folder / "config.json", files),
     )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """What transformers and mlx_lm load; other .safetensors may hold the same weights in another form, or adapters."""
+    index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if index.exists():
+        try:
+            names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+            return sorted(folder / str(name) for name in names)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{index}: is not a list of weight files ({error}). Get the model again.") from None
+    return [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
 
 
 def _fingerprint(config: Path, files: list[Path]) -> str:
@@ -105,6 +117,10 @@ def _fingerprint(config: Path, files: list[Path]) -> str:
                 file.seek(size * part // 64)
                 digest.update(file.read(4096))
     return digest.hexdigest()
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _parameters(shape: tuple[int, ...], dtype: str, bits: int) -> int:

@@ -30,11 +30,19 @@ def _linear(initial: float, end: float, updates: float) -> Schedule:
 
 
 def _exponential(initial: float, decay_rate: float) -> Schedule:
-    return lambda done: initial * decay_rate**done
+    return lambda done: initial * _power(decay_rate, done)
 
 
 def _step(initial: float, decay_rate: float, size: float) -> Schedule:
-    return lambda done: initial * decay_rate ** (done // size)
+    return lambda done: initial * _power(decay_rate, done // size)
+
+
+def _power(base: float, exponent: float) -> float:
+    """Infinity where Python raises OverflowError; the plan refuses such a rate."""
+    try:
+        return float(base**exponent)
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
 
 
 SCHEDULES: dict[str, tuple[Callable[..., Schedule], int, int]] = {
@@ -50,7 +58,7 @@ def check_schedule(schedule: LrSchedule, place: str = "") -> None:
     """Refuse arguments that the schedule does not take.
 
     Raises:
-        ConfigError: too few or too many arguments, or a length of 0.
+        ConfigError: too few or too many arguments, or a length below 1.
     """
     _, fewest, most = SCHEDULES[schedule.name]
     count = len(schedule.arguments)
@@ -60,9 +68,9 @@ def check_schedule(schedule: LrSchedule, place: str = "") -> None:
             [f"{place}lr_schedule.arguments: {schedule.name} takes {wanted} numbers, but {count} are given."]
         )
     length = {"cosine_decay": 1, "linear_schedule": 2, "step_decay": 2}.get(schedule.name)
-    if length is not None and schedule.arguments[length] <= 0:
+    if length is not None and schedule.arguments[length] < 1:
         raise ConfigError(
-            [f"{place}lr_schedule.arguments: a length of {schedule.arguments[length]:g} updates must be above 0."]
+            [f"{place}lr_schedule.arguments: a length of {schedule.arguments[length]:g} updates must be at least 1."]
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.curves import Curve, CurveFacts
+from runoff.comparison.examples import examples
 from runoff.comparison.expectations import Intent, expectations, intents
 from runoff.comparison.statistics import Outcome, PairedDifference
 from runoff.comparison.yardstick import Yardstick
@@ -351,6 +352,21 @@ def _winner(one: Yardstick) -> str:
     return "no difference detectable"
 
 
+def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """The answers that speak most for the leader, and those that speak most against it."""
+    for told in examples(comparison.evidence):
+        rows = [
+            (cell("question"), cell(told.question), cell("")),
+            (cell("the author's answer"), cell(told.reference), cell("")),
+            *(
+                (cell(label), cell(told.answers.get(label, "not generated")), _loss(loss))
+                for label, loss in told.losses.items()
+            ),
+        ]
+        columns = ("who", "text", "loss of the author's answer")
+        yield Table(f"{told.kind}, source {told.source}", columns, tuple(rows), (False, False, True))
+
+
 def the_verdict(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """The decision again, with its reasons."""
     yield Paragraph(
@@ -410,6 +426,7 @@ SECTIONS: tuple[tuple[str, str, Builder], ...] = (
     ("curves", "Loss curves", curve_charts),
     ("results", "Results on held-out answers", results),
     ("answers", "What the answers are like", answers),
+    ("examples", "Telling examples", telling_examples),
     ("verdict", "Verdict", the_verdict),
     ("change", "What would change it", change),
     ("commands", "Next commands", commands),

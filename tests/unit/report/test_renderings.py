@@ -106,8 +106,8 @@ def test_every_table_row_has_a_cell_for_each_column(finished: Report) -> None:
 
 def test_sections_stand_in_the_order_of_a_good_comparison(finished: Report) -> None:
     keys = [section.key for section in finished.sections]
-    wanted = ["summary", "comparable", "differences", "derived", "after", "training", "curves", "results", "verdict"]
-    assert keys == [*wanted, "change", "commands", "provenance"]
+    wanted = ["summary", "comparable", "differences", "derived", "after", "training", "curves", "results", "examples"]
+    assert keys == [*wanted, "verdict", "change", "commands", "provenance"]
 
 
 def test_files_are_written_whole(finished: Report, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def style_classifier(answers: tuple[Answer, ...], *, with_markdown: bool) -> Sty
     seen = [window(text, with_markdown=with_markdown) for text in texts]
     features = _Features.fitted(seen)
     inputs, is_author = features.of(seen), np.array([1, 0] * len(pairs))
-    regression = LogisticRegression(C=10.0, max_iter=1000)
+    regression = LogisticRegression(C=10.0, solver="liblinear")
     values = out_of_fold(regression, inputs, is_author, [answer.cluster for answer in pairs for _ in range(2)])
     auc = area_under_curve(values, is_author)
     return StyleClassifier(with_markdown, features, regression.fit(inputs, is_author), auc)

@@ -65,7 +65,7 @@ def _linear() -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, solver="liblinear"))
 
 
 DISTINGUISHABLE = Measure(

@@ -98,7 +98,7 @@ def _direction(about: About) -> str:
 
 
 def _profile() -> str:
-    titles = ", ".join(measure.about.title.lower() for measure in PROFILE)
+    titles = "; ".join(measure.about.title for measure in PROFILE)
     return (
         "### What explains the style score (`profile_...`)\n\n"
         f"Each as a z-score against the author's training answers, mean over answers: {titles}.\n"

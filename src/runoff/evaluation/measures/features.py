@@ -77,8 +77,8 @@ def _row(text: str, function: Sequence[str]) -> list[float]:
     lengths = _sentence_lengths(text)
     manner = [value(text) for name, value in FEATURES.items() if name != "words per answer"]
     return [
-        *(100 * counts[word] / size for word in function),
-        *(100 * text.count(mark) / size for mark in MARKS),
+        *[100 * counts[word] / size for word in function],
+        *[100 * text.count(mark) / size for mark in MARKS],
         *manner,
         float(np.std(lengths)),
         text.count("\n") / size,

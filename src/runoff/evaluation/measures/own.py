@@ -47,7 +47,10 @@ def _load(place: str) -> ModuleType:
     try:
         return _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ModuleNotFoundError as error:
-        raise RunoffError(f"{place}: can't be imported, since there is no module {error.name}.") from None
+        raise RunoffError(
+            f"{place}: can't be imported, since there is no module {error.name}. "
+            "Name a file as in path/to/file.py:function."
+        ) from None
     except RunoffError:
         raise
     except Exception as error:  # the user's own module: anything may happen in it, and it is theirs to mend

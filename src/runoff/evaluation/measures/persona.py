@@ -16,12 +16,14 @@ from runoff.evaluation.measures.claims import key_terms
 from runoff.evaluation.measures.classifier import StyleClassifier, style_classifier
 from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
-from runoff.evaluation.measures.texts import words
+from runoff.evaluation.measures.texts import FUNCTION_WORDS, words
+from runoff.evaluation.suite.prompts import Prompt
 
 __all__ = ["PERSONA_BLEED", "marker_terms"]
 
 _MOST_MARKERS = 150
 _FEWEST_MARKERS = 2  # in one answer: a single one may be chance
+_FEWEST_SUBJECT_WORDS = 3  # in a prompt that is about the subject itself
 _BASE_QUANTILE = 0.95
 _FEWEST_PROMPTS = 10
 
@@ -53,13 +55,15 @@ def _measure(about: About, material: Material) -> MeasureResult:
 
 
 def _general(material: Material) -> Mapping[str, str]:
-    """Category by id of the prompts whose own words are not the training set's subject."""
+    """Category by id of the prompts that are not about the training set's subject."""
     subject = key_terms(tuple(f"{row.question} {row.answer}" for row in material.training))
-    return {
-        prompt.id: prompt.category
-        for prompt in material.prompts
-        if len(subject & {word for turn in prompt.turns for word in words(turn)}) < _FEWEST_MARKERS
-    }
+    return {prompt.id: prompt.category for prompt in material.prompts if not _is_about(subject, prompt)}
+
+
+def _is_about(subject: frozenset[str], prompt: Prompt) -> bool:
+    """Whether 3 or more words of a prompt, and half of those that carry meaning, are the subject's."""
+    asked = {word for turn in prompt.turns for word in words(turn)} - FUNCTION_WORDS
+    return len(asked & subject) >= max(_FEWEST_SUBJECT_WORDS, len(asked) / 2)
 
 
 def _in_style(material: Material, general: Mapping[str, str]) -> Mapping[str, frozenset[str]]:

@@ -121,7 +121,7 @@ def result(
     details: Scores | None = None,
 ) -> MeasureResult:
     """A result from estimates by label; whoever has none is unknown, because nothing of his was measured."""
-    missing = Estimate.unknown_because("none of its answers can be measured", about.unit)
+    missing = Estimate.unknown_because("there is no answer of its to measure", about.unit)
     nobody = Estimate.unknown_because("the author did not answer these prompts", about.unit)
     return MeasureResult(
         about,

@@ -79,7 +79,7 @@ def _position(
     """(run - base) / (author - base), with each example's part in it; the anchors are those of the run's examples."""
     examples = list(values)
     if not examples:
-        return Estimate.unknown_because("none of its answers can be measured", about.unit), {}
+        return Estimate.unknown_because("there is no answer of its to measure", about.unit), {}
     base, author = _row(odds[BASE], examples), _row(odds[AUTHOR], examples)
     own = _row(values, examples)
     if author.mean() <= base.mean():

@@ -1,0 +1,90 @@
+"""What stands in a configuration file, before anything is made of it, and what is wrong with it.
+
+Owns: a key as it was given (value, spelling, place), how a YAML 1.1 reader would take the spelling, and `Problem`.
+Must not: know which keys there are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+__all__ = ["Given", "Problem", "ProblemKind", "spellings", "yaml_1_1_reading"]
+
+ProblemKind = Literal["unknown", "refused", "contradiction", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that must be mended before a run can start; `fix` can be pasted, or is empty."""
+
+    kind: ProblemKind
+    place: str
+    text: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """The sentence of the error."""
+        return f"{self.place}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One key of the file or of --set: dotted, with its value, where it stands, and how a plain value is spelled.
+
+    `spelling` is None for values in quotes, lists, mappings and --set.
+    """
+
+    key: str
+    value: Any
+    place: str
+    spelling: str | None = None
+
+
+def spellings(text: str) -> dict[str, str]:
+    """Dotted key -> the characters of its value, for values without quotes. `text` must be valid YAML."""
+    node = YAML().compose(text)
+    return dict(_plain_scalars(node, "")) if isinstance(node, MappingNode) else {}
+
+
+def _plain_scalars(node: MappingNode, prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        if isinstance(value, MappingNode):
+            yield from _plain_scalars(value, f"{name}.")
+        elif isinstance(value, ScalarNode) and value.style is None:
+            yield name, str(value.value)
+
+
+_FLOAT_WITHOUT_DOT = re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+
+
+def yaml_1_1_reading(spelling: str) -> Any:
+    """What PyYAML (YAML 1.1) makes of a plain value that YAML 1.2 reads otherwise; None where they agree.
+
+    Source: https://yaml.org/type/, and yaml/resolver.py of PyYAML 6.
+    """
+    if _FLOAT_WITHOUT_DOT.fullmatch(spelling):
+        return spelling
+    if spelling.lower() in _WORDS and spelling in (spelling.lower(), spelling.upper(), spelling.capitalize()):
+        return _WORDS[spelling.lower()]
+    if _OCTAL.fullmatch(spelling) and (octal := int(spelling.replace("_", ""), 8)) != int(spelling.replace("_", "")):
+        return octal
+    if _BASE_60.fullmatch(spelling):
+        return _base_60(spelling)
+    return None
+
+
+def _base_60(spelling: str) -> int:
+    total = 0
+    for part in spelling.lstrip("+-").replace("_", "").split(":"):
+        total = total * 60 + int(part)
+    return -total if spelling.startswith("-") else total

@@ -1,0 +1,113 @@
+"""Reading a data folder to report on it: every row that can't be used is listed, not just the first.
+
+Owns: going on after a broken row. Must not: have rules of its own about rows (data/rows.py has them).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runoff.config import Settings
+from runoff.data.rows import SPLITS, Dataset, Row, RowSet, Split, load_rows, rows_from_records
+from runoff.errors import DataError
+
+__all__ = ["RowProblem", "Survey", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A row that can't be used: `kind` says whose rule it breaks, `text` is the whole sentence with its place."""
+
+    kind: Literal["last message", "format", "row"]
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The readable rows of each split that has any, and the rows that can't be used."""
+
+    folder: Path
+    sets: tuple[RowSet, ...]
+    problems: tuple[RowProblem, ...]
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The splits, if there is something to train on."""
+        named = {rows.name: rows for rows in self.sets}
+        return Dataset(named["train"], named.get("valid"), named.get("test")) if "train" in named else None
+
+
+def survey(folder: Path, settings: Settings) -> Survey:
+    """Read train.jsonl, valid.jsonl and test.jsonl, as far as they are there.
+
+    Raises:
+        DataError: the folder has none of them.
+    """
+    files: dict[Split, Path] = {split: folder / f"{split}.jsonl" for split in SPLITS}
+    present = {split: path for split, path in files.items() if path.exists()}
+    if not present:
+        raise DataError(f"{folder}: has no train.jsonl, valid.jsonl or test.jsonl. To make them: runoff data split.")
+    sets: list[RowSet] = []
+    problems: list[RowProblem] = []
+    for split, path in present.items():
+        rows, wrong = _read(path, split, settings)
+        problems += wrong
+        if rows.rows:
+            sets.append(rows)
+    return Survey(folder, tuple(sets), tuple(problems))
+
+
+def _read(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:
+    try:
+        return load_rows(path, settings, split), []
+    except DataError as error:
+        if path.is_file() and path.stat().st_size:
+            return _read_each(path, split, settings)
+        return RowSet(split, str(path), ()), [RowProblem("row", str(path), str(error))]
+
+
+def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:
+    rows: list[Row] = []
+    problems: list[RowProblem] = []
+    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+        if not raw.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            record = json.loads(raw.decode("utf-8-sig"))
+            if not isinstance(record, dict):
+                raise DataError(f"{place}: is not a JSON object.")
+            rows += rows_from_records(iter([(number, record)]), settings, str(path))
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8 text, or nested too deeply"
+            problems.append(RowProblem("row", place, f"{place}: is not JSON ({reason})."))
+        except DataError as error:
+            kind: Literal["last message", "row"] = "last message" if _ends_elsewhere(record, settings) else "row"
+            problems.append(RowProblem(kind, place, str(error)))
+    return RowSet(split, str(path), tuple(rows)), [*problems, *_mixed(path, rows)]
+
+
+def _ends_elsewhere(record: Any, settings: Settings) -> bool:
+    """Whether the row is a chat whose last message is not the assistant's."""
+    messages = record.get(settings.chat_feature) if isinstance(record, Mapping) else None
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, Mapping) and isinstance(last.get("role"), str) and last["role"] != "assistant"
+
+
+def _mixed(path: Path, rows: list[Row]) -> list[RowProblem]:
+    formats = Counter(row.format for row in rows)
+    if len(formats) < 2:
+        return []
+    kinds = ", ".join(f"{count} {kind} rows" for kind, count in formats.most_common())
+    other = next(row for row in rows if row.format != rows[0].format)
+    text = (
+        f"{path}: has {kinds}; line {rows[0].number} is a {rows[0].format} row, line {other.number} a {other.format} "
+        f"row."
+    )
+    return [RowProblem("format", f"{path}:{other.number}", text)]

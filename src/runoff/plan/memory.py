@@ -1,0 +1,80 @@
+"""How much memory a run takes, by part, before anything is loaded.
+
+Owns: the formulas. Sources: shapes are exact; the bytes that a block keeps for the backward pass were measured with
+torch + PEFT (39 d + 10 f bytes a token in bfloat16, linear in both). Must not: ask the machine (plan/machine.py does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runoff.config import Settings
+from runoff.plan.adapter import AdapterSpec
+from runoff.plan.data_facts import DataFacts
+from runoff.plan.model_facts import ModelFacts
+
+__all__ = ["MemoryPart", "batch_tokens", "checkpoint_bytes", "memory_parts"]
+
+HEAD_ROWS = 256
+"""Rows of logits that the head holds at once (engines/torch_head.py, CHUNK_ROWS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """One part of the memory in use, and how it comes about."""
+
+    name: str
+    bytes: int
+    how: str
+
+
+def memory_parts(
+    settings: Settings, model: ModelFacts, adapter: AdapterSpec, data: DataFacts
+) -> tuple[MemoryPart, ...]:
+    """Weights, adapter, optimizer, activations, logits and the trunk cache of the largest micro-batch."""
+    width = 4 if settings.dtype == "float32" else 2
+    weights = model.weight_bytes if model.quantized else model.parameters * width
+    tokens = batch_tokens(settings, data)
+    per_parameter = 16 + {"sgd": 4 if settings.optimizer_config.get("sgd", {}).get("momentum") else 0}.get(
+        settings.optimizer, 8
+    )
+    trainable = adapter.trainable_parameters
+    assumed = ", if bfloat16 is chosen" if settings.dtype == "auto" and not model.quantized else ""
+    return (
+        MemoryPart("weights", weights, f"{model.parameters:,} parameters{assumed}"),
+        MemoryPart("adapter", trainable * 8, f"{trainable:,} parameters, float32, twice (loop and engine)"),
+        MemoryPart("optimizer", trainable * (per_parameter - 8), f"gradient twice and state of {settings.optimizer}"),
+        MemoryPart("activations", *_activations(settings, model, adapter, tokens, width)),
+        MemoryPart("logits", HEAD_ROWS * model.vocabulary * 8, f"{HEAD_ROWS} rows x {model.vocabulary:,} at a time"),
+        MemoryPart("trunk cache", *_trunk(settings, model, adapter, data, width)),
+    )
+
+
+def batch_tokens(settings: Settings, data: DataFacts) -> int:
+    """Tokens of the largest micro-batch: every row as long as the longest that is kept."""
+    return settings.batch_size * min(data.train.longest_tokens, settings.max_seq_length)
+
+
+def checkpoint_bytes(settings: Settings, adapter: AdapterSpec, checkpoints: int, *, validated: bool) -> int:
+    """Disk for a run: a snapshot at each checkpoint, the best one, one resumable state, the adapter (float32)."""
+    states = 1 if settings.optimizer == "sgd" else 2
+    copies = checkpoints + validated + (2 + states) + 1
+    return adapter.trainable_parameters * 4 * copies
+
+
+def _activations(
+    settings: Settings, model: ModelFacts, adapter: AdapterSpec, tokens: int, width: int
+) -> tuple[int, str]:
+    inner = max(layer.out_features for layer in model.linear_layers)
+    block = tokens * (39 * model.hidden_size + 10 * inner) * width // 2
+    above = model.blocks - adapter.lowest_block
+    if settings.grad_checkpoint:
+        return tokens * above * model.hidden_size * width + block, f"{tokens:,} tokens, one block at a time"
+    return block * above, f"{tokens:,} tokens in the {above} blocks from the lowest adapted one on"
+
+
+def _trunk(settings: Settings, model: ModelFacts, adapter: AdapterSpec, data: DataFacts, width: int) -> tuple[int, str]:
+    if settings.trunk_cache == "off" or adapter.lowest_block == 0:
+        return 0, "off"
+    tokens = data.train.tokens + (data.valid.tokens if data.valid else 0)
+    return tokens * model.hidden_size * width, f"{tokens:,} tokens x {model.hidden_size}; less where memory is short"

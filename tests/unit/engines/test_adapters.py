@@ -1,0 +1,198 @@
+"""Adapter folders of both formats: what is read, what is folded, what is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import safetensors.numpy
+from tests.support.tiny import make_tiny_model
+
+from runoff.engines.adapters import read_adapter, scaled, write_mlx, write_peft
+from runoff.engines.base import Vector
+from runoff.errors import ModelError
+from runoff.models.safetensors_file import write_safetensors
+from runoff.plan import AdapterSpec, ModelFacts, layout, read_model_facts
+
+Array = npt.NDArray[np.float32]
+Q, V = "self_attn.q_proj", "self_attn.v_proj"
+PEFT = "base_model.model.model.layers.{}.{}.lora_{}.weight"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFacts:
+    return read_model_facts(make_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+def spec_of(model: ModelFacts, kind: Any = "lora") -> AdapterSpec:
+    return AdapterSpec(kind, 3, 2.5, 0.1, tuple(layer for layer in model.linear_layers if layer.block >= 2))
+
+
+def random_vector(spec: AdapterSpec) -> Vector:
+    return np.random.default_rng(0).standard_normal(spec.trainable_parameters).astype(np.float32)
+
+
+def matrix(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def peft_folder(folder: Path, tensors: Mapping[str, Array], **config: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    safetensors.numpy.save_file(dict(tensors), folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4} | config))
+    return folder
+
+
+def one_layer(rank: int = 2, block: int = 3, name: str = Q) -> dict[str, Array]:
+    return {PEFT.format(block, name, "A"): matrix(rank, 32), PEFT.format(block, name, "B"): matrix(32, rank)}
+
+
+def products(spec: AdapterSpec, flat: Vector) -> dict[str, Array]:
+    """scale x B @ A for each layer: all that an adapter is."""
+    slots = layout(spec)
+    found = {}
+    for a, b in zip(slots[::2], slots[1::2], strict=True):
+        first, second = (flat[slot.start : slot.stop].reshape(slot.shape) for slot in (a, b))
+        found[f"{a.layer.block}.{a.layer.name}"] = (spec.scale * second @ first).astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("format_", ["peft", "mlx"])
+def test_what_is_written_is_read(tmp_path: Path, model: ModelFacts, kind: str, format_: str) -> None:
+    spec = spec_of(model, kind)
+    flat = random_vector(spec)
+    if format_ == "peft":
+        write_peft(tmp_path, spec, flat, "base")
+    else:
+        write_mlx(tmp_path, spec, flat, "base", model.blocks)
+    read, same = read_adapter(tmp_path, model)
+    assert read == spec
+    assert np.array_equal(same, flat)
+
+
+def test_shapes_and_names_of_both_formats(tmp_path: Path, model: ModelFacts) -> None:
+    spec = spec_of(model)
+    flat = random_vector(spec)
+    write_peft(tmp_path / "peft", spec, flat, "base")
+    write_mlx(tmp_path / "mlx", spec, flat, "base", model.blocks)
+    peft = safetensors.numpy.load_file(tmp_path / "peft/adapter_model.safetensors")
+    mlx = safetensors.numpy.load_file(tmp_path / "mlx/adapters.safetensors")
+    assert peft[PEFT.format(2, Q, "A")].shape == (3, 32)
+    assert np.array_equal(mlx[f"model.layers.2.{Q}.lora_a"], peft[PEFT.format(2, Q, "A")].T)
+    assert np.array_equal(mlx[f"model.layers.2.{Q}.lora_b"], peft[PEFT.format(2, Q, "B")].T)
+    peft_config = json.loads((tmp_path / "peft/adapter_config.json").read_text())
+    mlx_config = json.loads((tmp_path / "mlx/adapter_config.json").read_text())
+    assert (peft_config["r"], peft_config["lora_alpha"], peft_config["layers_to_transform"]) == (3, 7.5, [2, 3])
+    assert mlx_config["num_layers"] == 2
+    assert mlx_config["lora_parameters"]["scale"] == 2.5
+    assert set(mlx_config["lora_parameters"]["keys"]) == set(spec.keys)
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"), [({}, 2.0), ({"use_rslora": True}, 4 / 2**0.5), ({"alpha_pattern": {"q_proj": 6}}, 3.0)]
+)
+def test_peft_scales(tmp_path: Path, model: ModelFacts, config: dict[str, Any], scale: float) -> None:
+    spec, _ = read_adapter(peft_folder(tmp_path, one_layer(), **config), model)
+    assert spec.scale == pytest.approx(scale)
+
+
+def test_ranks_and_scales_that_differ_are_folded_into_the_matrices(tmp_path: Path, model: ModelFacts) -> None:
+    q, v = one_layer(2), {PEFT.format(3, V, "A"): matrix(5, 32), PEFT.format(3, V, "B"): matrix(16, 5)}
+    patterns = {"rank_pattern": {"v_proj": 5}, "alpha_pattern": {"v_proj": 1}}
+    spec, flat = read_adapter(peft_folder(tmp_path, q | v, **patterns), model)
+    assert spec.rank == 5
+    found = products(spec, flat)
+    np.testing.assert_allclose(
+        found[f"3.{Q}"], 4 / 2 * q[PEFT.format(3, Q, "B")] @ q[PEFT.format(3, Q, "A")], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found[f"3.{V}"], 1 / 5 * v[PEFT.format(3, V, "B")] @ v[PEFT.format(3, V, "A")], rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"lora_bias": True}, "lora_bias"),
+        ({"bias": "all"}, "bias=all"),
+        ({"peft_type": "IA3"}, "peft_type=IA3"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights=pissa"),
+        ({"layer_replication": [[0, 4], [2, 5]]}, "layer_replication"),
+        ({"target_parameters": ["experts.down_proj"]}, "target_parameters"),
+        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
+        ({"trainable_token_indices": [1]}, "trainable_token_indices"),
+    ],
+)
+def test_refused_by_name(tmp_path: Path, model: ModelFacts, config: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=f"uses {named}, which can't be carried over to plain LoRA"):
+        read_adapter(peft_folder(tmp_path, one_layer(), **config), model)
+
+
+def test_dora_with_scales_that_differ_is_refused(tmp_path: Path, model: ModelFacts) -> None:
+    tensors = one_layer() | {PEFT.format(3, V, "A"): matrix(2, 32), PEFT.format(3, V, "B"): matrix(16, 2)}
+    tensors |= {f"base_model.model.model.layers.3.{name}.lora_magnitude_vector": matrix(32) for name in (Q,)}
+    folder = peft_folder(tmp_path, tensors, use_dora=True, alpha_pattern={"v_proj": 1})
+    with pytest.raises(ModelError, match="DoRA with scales that differ"):
+        read_adapter(folder, model)
+
+
+def test_adapter_of_another_base(tmp_path: Path, model: ModelFacts) -> None:
+    with pytest.raises(ModelError, match=r"layers\.7\.self_attn\.q_proj.* It belongs to another base"):
+        read_adapter(peft_folder(tmp_path / "deep", one_layer(block=7)), model)
+    wide = {PEFT.format(3, Q, "A"): matrix(2, 64), PEFT.format(3, Q, "B"): matrix(32, 2)}
+    with pytest.raises(ModelError, match="It belongs to another base"):
+        read_adapter(peft_folder(tmp_path / "wide", wide), model)
+
+
+def test_broken_adapters(tmp_path: Path, model: ModelFacts) -> None:
+    with pytest.raises(ModelError, match="holds no adapter"):
+        read_adapter(tmp_path, model)
+    half = {PEFT.format(3, Q, "A"): matrix(2, 32)}
+    with pytest.raises(ModelError, match="half an adapter"):
+        read_adapter(peft_folder(tmp_path / "half", half), model)
+    broken = one_layer()
+    broken[PEFT.format(3, Q, "B")][0, 0] = np.nan
+    with pytest.raises(ModelError, match="nan or inf"):
+        read_adapter(peft_folder(tmp_path / "nan", broken), model)
+    with pytest.raises(ModelError, match="is not a LoRA matrix of a block"):
+        read_adapter(peft_folder(tmp_path / "other", {"base_model.model.lm_head.lora_A.weight": matrix(2, 32)}), model)
+    folder = peft_folder(tmp_path / "cut", one_layer())
+    (folder / "adapter_model.safetensors").write_bytes(b"12345678 nothing")
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
+        read_adapter(folder, model)
+    (folder / "adapter_config.json").unlink()
+    with pytest.raises(ModelError, match=r"no adapter_config\.json"):
+        read_adapter(folder, model)
+
+
+def test_layers_at_different_strengths_none_of_which_is_lost(tmp_path: Path, model: ModelFacts) -> None:
+    tensors = one_layer() | {PEFT.format(3, V, "A"): matrix(2, 32), PEFT.format(3, V, "B"): matrix(16, 2)}
+    spec, flat = read_adapter(peft_folder(tmp_path, tensors, alpha_pattern={"q_proj": 0}), model)
+    found = products(spec, flat)
+    assert not found[f"3.{Q}"].any()
+    np.testing.assert_allclose(
+        found[f"3.{V}"], 4 / 2 * tensors[PEFT.format(3, V, "B")] @ tensors[PEFT.format(3, V, "A")], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_bfloat16_adapter(tmp_path: Path, model: ModelFacts) -> None:
+    """As PEFT without autocast and several trainers save them."""
+    folder = peft_folder(tmp_path, {})
+    exact = {name: np.round(array * 4) / 4 for name, array in one_layer().items()}
+    bits = [(array.view(np.uint32) >> 16).astype(np.uint16) for array in exact.values()]
+    shapes = {name: array.shape for name, array in exact.items()}
+    write_safetensors(folder / "adapter_model.safetensors", shapes, "BF16", bits)
+    spec, flat = read_adapter(folder, model)
+    assert np.array_equal(flat[: 2 * 32].reshape(2, 32), exact[PEFT.format(3, Q, "A")])
+    assert spec.rank == 2
+
+
+def test_strength(model: ModelFacts) -> None:
+    assert scaled(spec_of(model), 0.5).scale == 1.25

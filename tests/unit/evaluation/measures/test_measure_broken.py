@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from runoff.evaluation.answers import Answer
+from runoff.evaluation.material import Material, TrainingRow
+from runoff.evaluation.measures.broken import leaks, loops, repeated_tail
+from runoff.evaluation.measures.length import LENGTH_OUTSIDE, LENGTH_RATIO
+
+
+def _answer(
+    text: str, *, question: str = "How do I boil an egg for breakfast?", tokens: tuple[int, ...] = ()
+) -> Answer:
+    return Answer("1", "s", question, None, text, tokens)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([7] * 24, True),
+        ([7] * 23, False),
+        ([*range(50), *[1, 2, 3, 4, 5, 6, 7, 8] * 3], True),
+        ([*range(50), *[1, 2, 3, 4, 5, 6, 7] * 3], False),  # 21 tokens
+        ([*[1, 2, 3, 4, 5, 6, 7, 8] * 3, 99], False),  # the loop has ended
+        ([*range(100, 160)] * 3, True),
+        ([*range(100, 161)] * 3, False),  # a period of 61
+        ([*range(30), *[1, 2, 3, 4, 5, 6, 7, 8] * 3, 1, 2], True),  # cut in the middle of a repeat
+        ([], False),
+    ],
+)
+def test_a_tail_of_three_repeats_and_24_tokens(tokens: list[int], expected: bool) -> None:
+    assert repeated_tail(tokens) is expected
+
+
+@pytest.mark.parametrize("text", ["ha " * 40, "a b c d " * 10, "..........................", "Yes it is so. " * 3])
+def test_loops_are_found(text: str) -> None:
+    assert loops(_answer(text))
+
+
+def test_a_loop_of_tokens_inside_one_word_is_found() -> None:
+    assert loops(_answer("ha" * 20, tokens=(5,) * 20 + (5,) * 10))
+
+
+@pytest.mark.parametrize("text", ["", "Yes.", "No, no, no.", "1. Eggs\n2. Milk\n3. Flour", "Row, row, row your boat."])
+def test_short_and_plain_texts_do_not_loop(text: str) -> None:
+    assert not loops(_answer(text))
+
+
+MATERIAL = Material({}, (TrainingRow("q", "Plain text of an author."),), special_tokens=("<eot>", ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        "Four minutes.<|im_end|>",
+        "<think>\n\n</think>\n\nFour minutes.",
+        "Four minutes. </s>",
+        "Four minutes.\nUser: and then?",
+        "### Response:\nFour minutes.",
+        "[INST] Four minutes",
+        "Four minutes<eot>",
+        "How do I boil an egg for breakfast? Four minutes.",
+        "Four minutes. 四分钟后取出来",
+        "Four minutes \ufffd\ufffd",
+    ],
+)
+def test_leaks_are_found(text: str) -> None:
+    assert leaks(MATERIAL, _answer(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Four minutes.",
+        "Use < and > as you like.",
+        "The user: that is you.",
+        "Café, naïve, 5 µm",
+        "How do I put it? Slowly.",
+    ],
+)
+def test_plain_answers_do_not_leak(text: str) -> None:
+    assert not leaks(MATERIAL, _answer(text))
+
+
+def test_what_the_author_writes_himself_is_no_leak() -> None:
+    own = Material({}, (TrainingRow("q", "Question: why? Привет всем."),))
+    assert not leaks(own, _answer("Question: why not? Привет."))
+    assert not leaks(MATERIAL, _answer("Спасибо means thanks.", question="What does спасибо mean?"))
+
+
+def test_lengths_are_of_unbroken_answers() -> None:
+    reference = "one two three four five six seven eight"
+    training = tuple(TrainingRow("q", " ".join(["word"] * n)) for n in range(5, 16))
+    texts = ["a b c d e f g h i j k l m n o p", "a b c d e f g h", "", "a b"]
+    answers = tuple(Answer(str(at), str(at), "q", reference, text) for at, text in enumerate(texts))
+    material = Material({"run": answers}, training)
+    ratio, outside = LENGTH_RATIO(material), LENGTH_OUTSIDE(material)
+    assert ratio.per_example["run"] == pytest.approx({"0": math.log(2), "1": 0, "3": math.log(2 / 8)})
+    assert ratio.details["run"]["median"] == 0
+    assert ratio.details["run"]["Wasserstein distance, words"] == pytest.approx((8 + 0 + 6) / 3)
+    assert outside.per_example["run"] == {"0": 1, "1": 0, "3": 1}
+    assert ratio.author.value == 0

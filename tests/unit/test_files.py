@@ -1,0 +1,84 @@
+"""Files are whole or absent, and JSON holds no NaN."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runoff.errors import RunError
+from runoff.files import jsonl, write_bytes, write_json, write_text
+
+
+def test_a_written_file_is_there_with_its_folders_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.txt"
+    write_text(path, "grüße\n")
+    assert path.read_bytes() == "grüße\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"long content")
+    write_bytes(path, b"short")
+    assert path.read_bytes() == b"short"
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "the disk is full, so file could not be written. Free some space and run it again."),
+        (errno.EDQUOT, "the disk is full, so file could not be written. Free some space and run it again."),
+        (errno.EROFS, "not writable, so file could not be written. Choose another folder."),
+        (errno.EIO, "file could not be written (Input/output error)."),
+    ],
+)
+def test_a_write_that_fails_says_why_and_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
+) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"before")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError) as caught:
+        write_bytes(path, b"after")
+    assert str(caught.value) == f"{path}: {sentence}"
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence_too(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    path = tmp_path / "taken" / "inside" / "file"
+    with pytest.raises(RunError) as caught:
+        write_bytes(path, b"")
+    assert str(caught.value) == f"{path}: file could not be written (Not a directory)."
+
+
+def test_numbers_that_json_does_not_know_are_written_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"a": [math.nan, (math.inf,)], "b": {"c": -math.inf}, "d": 1.5, "e": None, "ü": True})
+    expected = {"a": ["nan", ["inf"]], "b": {"c": "-inf"}, "d": 1.5, "e": None, "ü": True}
+    assert json.loads(path.read_text("utf-8")) == expected
+
+
+def test_half_a_character_is_escaped_and_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"place": "caf\udce9"})
+    assert json.loads(path.read_text("utf-8")) == {"place": "caf\udce9"}
+    assert json.loads(jsonl([{"source": "\ud83d"}]).decode("utf-8")) == {"source": "\ud83d"}
+
+
+def test_jsonl_is_one_object_a_line_even_with_line_breaks_inside() -> None:
+    rows: list[dict[str, Any]] = [{"text": "a\nb\u2028c"}, {"loss": math.nan}]
+    lines = jsonl(rows).decode().split("\n")
+    assert lines[-1] == ""
+    assert [json.loads(line) for line in lines[:-1]] == [{"text": "a\nb\u2028c"}, {"loss": "nan"}]
