@@ -86,7 +86,7 @@ def _blocks(sides: Sequence[Side]) -> Sentence | None:
     total = {side.number("blocks") for side in sides}
     if None in adapted.values() or None in total or len(total) != 1:
         return None
-    (blocks,) = total
+    blocks = total.pop() or 0.0
     parts = [
         f"{label} adapts {count:.0f} and leaves {blocks - count:.0f} untouched"
         for label, count in adapted.items()

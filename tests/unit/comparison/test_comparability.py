@@ -112,8 +112,8 @@ def test_one_pool_split_twice_overlaps_by_arithmetic(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, Told(identity={"data": data})) for name, data in (("a", first), ("b", second))]
     (found,) = [check.sentence.text for check in compare(runs).checks if check.topic == "validation rows"]
     assert found.endswith(
-        "Both have 1,709 rows in all: if they are one pool that was split anew, at least 233 of a's 342 validation rows "
-        "are among b's training rows."
+        "Both have 1,709 rows in all: if they are one pool that was split anew, at least 233 of a's 342 validation "
+        "rows are among b's training rows."
     )
     other = make_run(tmp_path, "c", Told(identity={"data": {"train": {"rows": 900}, "valid": {"rows": 109}}}))
     (found,) = [check.sentence.text for check in compare([runs[0], other]).checks if check.topic == "validation rows"]

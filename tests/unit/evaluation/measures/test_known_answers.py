@@ -109,6 +109,7 @@ def test_nothing_alarms_between_two_equal_runs(results: dict[str, MeasureResult]
 def test_the_authors_own_answers_are_clean(results: dict[str, MeasureResult]) -> None:
     assert all(results[key].author.value == 0 for key in ("broken", "loop", "leak", "no_stop", "copied"))
     assert results["facts"].author.value == 1
+    assert 0 < results["facts"].details["author"]["the author's answers to other questions"] < 0.15
     assert results["distinguishable"].author.value == 0.5
     assert "at most 3.68%" in results["broken"].author.method  # 1 - .05 ** (1 / 80)
 

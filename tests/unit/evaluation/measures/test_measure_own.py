@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,8 @@ def test_an_answer_survives_json() -> None:
 def test_the_page_is_what_the_measures_say() -> None:
     page = Path(__file__).parents[4] / "docs" / "measures.md"
     assert page.read_text("utf-8") == measures_page()
+
+
+def test_importing_the_measures_loads_no_scikit_learn() -> None:
+    code = "import runoff.evaluation.measures.document, sys; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

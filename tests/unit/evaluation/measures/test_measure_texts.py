@@ -38,7 +38,7 @@ def test_the_window_keeps_layout_and_cuts_after_a_word() -> None:
 
 
 def test_masking_keeps_manner_and_hides_topic() -> None:
-    assert masked("You’ll weigh 250 grams, **not** less!", FUNCTION_WORDS) == "you'll ***** ### *****, **not** less!"
+    assert masked("You’ll weigh 250 grams, **not** less!", FUNCTION_WORDS) == "you’ll ***** ### *****, **not** less!"
     assert masked("The cat sat.", FUNCTION_WORDS) == masked("The dog ran.", FUNCTION_WORDS)
 
 

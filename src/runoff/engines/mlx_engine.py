@@ -1,0 +1,335 @@
+"""The MLX engine: mlx_lm's model code, LoRA and DoRA layers and quantized bases, our loop.
+
+Owns: loading a base, putting adapters in and out of it, forward and backward. Must not: know runs, settings or files of
+adapters. The trunk (the blocks below the lowest adapted one) never changes, gets no gradient, and can be kept.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+from mlx import nn
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.tuner.dora import DoRALinear
+from mlx_lm.tuner.lora import LoRALinear
+from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
+
+from runoff.data import Batch
+from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.mlx_head import nats_and_gradient, token_nats
+from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
+from runoff.engines.seeds import Seeds
+from runoff.engines.trunk import TrunkCache
+from runoff.errors import EngineError, ModelError
+from runoff.plan import AdapterSpec, LinearLayer, Slot, layout
+
+__all__ = ["MlxBase", "MlxEngine", "open_mlx"]
+
+Arrays = dict[str, Any]
+"""mx.array by its path in an adapter's tree of parameters."""
+
+_PARTS = {"lora_a": "lora_a", "lora_b": "lora_b", "magnitude": "m"}
+
+_SLOW_BLAS = (
+    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. "
+    "Set engine: torch, or put OpenBLAS in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
+)
+
+
+def open_mlx(folder: Path, *, dtype: str) -> MlxBase:
+    """Load a model folder on MLX's default device.
+
+    Raises:
+        ModelError: mlx_lm can't load it, or its blocks are not where this engine looks for them.
+    """
+    maybe_set_recommended_wired_limit()
+    try:
+        model, config = load_model(folder, lazy=True, model_config=_rope(load_config(folder)))
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{folder}: mlx_lm can't load this model ({reason}).") from None
+    if not hasattr(getattr(model, "model", None), "layers"):
+        raise ModelError(f"{folder}: the MLX engine can't train {config['model_type']} models yet. Set engine: torch.")
+    chosen = _dtype(dtype, model)
+    model.set_dtype(chosen)
+    model.freeze()
+    model.eval()
+    mx.eval(model.parameters())
+    return MlxBase(model, chosen)
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """The rotary settings under the names that mlx_lm reads.
+
+    transformers 5 writes `rope_parameters`; most of mlx_lm 0.32's models don't read that, and take a default base.
+    """
+    given = config.get("rope_parameters") or {}
+    whole = given.get("full_attention", given)
+    named = {
+        "rope_theta": whole.get("rope_theta"),
+        "rope_local_base_freq": given.get("sliding_attention", {}).get("rope_theta"),
+        "partial_rotary_factor": whole.get("partial_rotary_factor"),
+        "rope_scaling": None if whole.get("rope_type", "default") == "default" else whole,
+    }
+    return {name: value for name, value in named.items() if value is not None and config.get(name) is None}
+
+
+def _dtype(wanted: str, model: Any) -> mx.Dtype:
+    """`auto`: float32 on a CPU, where MLX has no fast 16-bit products; on a GPU the file's own 16-bit type."""
+    if wanted != "auto":
+        return {"float32": mx.float32, "bfloat16": mx.bfloat16}[wanted]
+    if mx.default_device().type == mx.DeviceType.cpu:
+        return mx.float32
+    stored = {array.dtype for _, array in tree_flatten(model.parameters())}
+    return mx.float16 if mx.float16 in stored else mx.bfloat16
+
+
+def _notes() -> tuple[str, ...]:
+    """A BLAS that was put in the wheel's place is one whose functions the whole process sees."""
+    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    slow = on_cpu and platform.system() == "Linux" and not hasattr(ctypes.CDLL(None), "cblas_sgemm")
+    return (_SLOW_BLAS,) if slow else ()
+
+
+class MlxBase:
+    """An mlx_lm model; implements `runoff.engines.base.Base`."""
+
+    def __init__(self, model: Any, dtype: mx.Dtype) -> None:
+        self.model = model
+        self.inner = model.model
+        self.head = own_head(model)
+        self.cache: TrunkCache[mx.array] | None = None
+        self._dtype = dtype
+        self._boundary = 0
+        self._active: MlxEngine | None = None
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What computes."""
+        return EngineFacts(
+            "mlx",
+            mx.default_device().type.name,
+            str(self._dtype).removeprefix("mlx.core."),
+            {name: version(name) for name in ("mlx", "mlx-lm")},
+            _notes(),
+        )
+
+    @property
+    def blocks(self) -> Blocks:
+        """The model's blocks."""
+        return list(self.inner.layers)
+
+    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> MlxEngine:
+        """An engine with an adapter of this shape, or the bare base."""
+        self.activate(None)
+        return MlxEngine(self, spec, seed, checkpointing)
+
+    def activate(self, engine: MlxEngine | None) -> None:
+        """Put one adapter's layers in the model (for None the base's own), in place of those that are there."""
+        if self._active is engine:
+            return
+        if self._active is not None:
+            self._put(self._active.originals)
+        if engine is not None:
+            self._put(engine.adapted)
+        self._active = engine
+
+    def _put(self, modules: dict[str, Any]) -> None:
+        self.inner.update_modules(tree_unflatten(list(modules.items())))
+
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+        """Split the model below `lowest_block`, if the split gives what the whole gives."""
+        if lowest_block <= 0:
+            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
+        if self.cache is None or lowest_block != self._boundary:
+            if not self._splits_at(lowest_block):
+                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
+            self._boundary = lowest_block
+            self.cache = TrunkCache(budget_bytes, lambda state: int(state.nbytes))
+        return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
+
+    def _splits_at(self, boundary: int) -> bool:
+        ids = mx.arange(16)[None] % self.model.args.vocab_size
+        whole = run_blocks(self.inner, self.blocks, ids)
+        try:
+            states = states_below(self.inner, boundary, ids)
+            parts = run_blocks(self.inner, resumed(self.blocks, boundary, states), ids)
+        except Exception:  # whatever a foreign architecture trips over when its lower blocks stand still
+            return False
+        return bool(mx.array_equal(whole, parts))
+
+    def peak_memory_bytes(self) -> int | None:
+        """Peak of the memory that MLX held."""
+        return int(mx.get_peak_memory())
+
+    def hidden(self, batch: Batch, blocks: Blocks, lowest_block: int) -> mx.array:
+        """Final hidden states (rows, width, d) of these blocks; from the trunk if it ends below the adapter."""
+        if 0 < self._boundary <= lowest_block:
+            blocks = resumed(blocks, self._boundary, self._boundary_states(batch))
+        return run_blocks(self.inner, blocks, mx.array(batch.ids))
+
+    def _boundary_states(self, batch: Batch) -> mx.array:
+        """States below the boundary, from the cache where all rows are there."""
+        cache = self.cache
+        kept = [cache.get(example.key) if cache else None for example in batch.examples]
+        found = [state for state in kept if state is not None]
+        if len(found) == len(kept):
+            width = batch.ids.shape[1]
+            return mx.stack([mx.pad(state, [(0, width - len(state)), (0, 0)]) for state in found])
+        states = states_below(self.inner, self._boundary, mx.array(batch.ids))
+        if cache is not None:
+            for row, example in enumerate(batch.examples):
+                # Taken, not sliced: a slice would keep the whole batch in memory.
+                state = mx.take(states[row], mx.arange(len(example.ids)), axis=0)
+                mx.eval(state)
+                cache.put(example.key, state)
+        return states
+
+
+class MlxEngine:
+    """One adapter on an MlxBase; implements `runoff.engines.base.Engine`."""
+
+    def __init__(self, base: MlxBase, spec: AdapterSpec | None, seed: int, checkpointing: bool) -> None:
+        self.base = base
+        self.spec = spec
+        self.originals = _linear_layers(base, spec) if spec else {}
+        self.adapted = {name: _adapted(layer, spec) for name, layer in self.originals.items()} if spec else {}
+        self._slots = layout(spec) if spec else ()
+        self._lowest_block = spec.lowest_block if spec else len(base.blocks)
+        self._checkpointing = checkpointing
+        self._seeds = Seeds(seed)
+        self._gradient: Arrays = {}
+        # What nn.value_and_grad differentiates by: the adapter's layers, whose frozen parts don't count.
+        self._adapter = nn.Module()
+        self._adapter.layers = list(self.adapted.values())
+        order = {name: index for index, name in enumerate(self.adapted)}
+        self._keys = [f"layers.{order[_name(slot.layer)]}.{_PARTS[slot.part]}" for slot in self._slots]
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The adapter's tensors in the flat vector's order."""
+        return self._slots
+
+    def parameters(self) -> Vector:
+        """The adapter as a flat vector."""
+        return self._flat(dict(tree_flatten(self._adapter.trainable_parameters())))
+
+    def set_parameters(self, parameters: Vector) -> None:
+        """Load the adapter."""
+        self._adapter.update(tree_unflatten(list(self._arrays(parameters).items())))
+
+    def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
+        """Forward and backward."""
+        self.base.activate(self)
+        self._adapter.train()
+        blocks = self._seeded_blocks()
+
+        def loss() -> tuple[mx.array, mx.array]:
+            hidden, targets = self._at_targets(batch, blocks)
+            nats, gradient = nats_and_gradient(hidden, self.base.head, targets)
+            return weight * (hidden * gradient).astype(mx.float32).sum(), nats
+
+        (_, nats), gradient = nn.value_and_grad(self._adapter, loss)()
+        self._add(dict(tree_flatten(gradient)))
+        mx.eval(nats, self._gradient)
+        mx.clear_cache()  # widths differ from batch to batch, so that few buffers fit again
+        return float(_float64(nats).sum())
+
+    def take_gradient(self) -> Vector:
+        """Collect and clear the gradients."""
+        taken, self._gradient = self._gradient or self._arrays(np.zeros(_size(self._slots), np.float32)), {}
+        return self._flat(taken)
+
+    def add_gradient(self, gradient: Vector) -> None:
+        """Put a gradient back."""
+        self._add(self._arrays(gradient))
+
+    def _add(self, gradient: Arrays) -> None:
+        before = self._gradient
+        self._gradient = {key: before[key] + array if before else array for key, array in gradient.items()}
+
+    def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
+        """Nats of each row's target tokens."""
+        self.base.activate(self)
+        self._adapter.eval()
+        hidden, targets = self._at_targets(batch, self.base.blocks)
+        nats = _float64(token_nats(hidden, self.base.head, targets))
+        mx.clear_cache()
+        return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
+    def random_state(self) -> bytes:
+        """The generator of the dropout's seeds."""
+        return self._seeds.state()
+
+    def set_random_state(self, state: bytes) -> None:
+        """Set the generator of the dropout's seeds."""
+        self._seeds.restore(state)
+
+    def _seeded_blocks(self) -> Blocks:
+        """The model's blocks; from the lowest adapted one on each draws its dropout from a seed of its own."""
+        blocks = self.base.blocks
+        for index in range(self._lowest_block, len(blocks)):
+            blocks[index] = seeded(blocks[index], self._seeds.draw(), recompute=self._checkpointing)
+        return blocks
+
+    def _at_targets(self, batch: Batch, blocks: Blocks) -> tuple[mx.array, mx.array]:
+        """Hidden states that predict a target, and the targets: (n, d) and (n,), row after row."""
+        hidden = self.base.hidden(batch, blocks, self._lowest_block)
+        rows, columns = np.nonzero(batch.targets)
+        picked = hidden[mx.array(rows.astype(np.int32)), mx.array((columns - 1).astype(np.int32))]
+        return picked, mx.array(batch.ids[rows, columns])
+
+    def _flat(self, arrays: Arrays) -> Vector:
+        """The adapter's arrays as one flat vector; mlx_lm's matrices are ours transposed."""
+        parts = [np.array(arrays[key].T).ravel() for key in self._keys]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+    def _arrays(self, flat: Vector) -> Arrays:
+        """`_flat` the other way."""
+        return {
+            key: mx.array(flat[slot.start : slot.stop].reshape(slot.shape).T)
+            for key, slot in zip(self._keys, self._slots, strict=True)
+        }
+
+
+def _name(layer: LinearLayer) -> str:
+    """Where a layer is in the inner model."""
+    return f"layers.{layer.block}.{layer.name}"
+
+
+def _size(slots: tuple[Slot, ...]) -> int:
+    return slots[-1].stop if slots else 0
+
+
+def _float64(array: mx.array) -> npt.NDArray[np.float64]:
+    return np.array(array).astype(np.float64)
+
+
+def _linear_layers(base: MlxBase, spec: AdapterSpec) -> dict[str, Any]:
+    """The base's own layers that the adapter goes on, by their names in the inner model."""
+    found = {}
+    modules = dict(base.inner.named_modules())
+    for layer in spec.layers:
+        name = _name(layer)
+        if not isinstance(modules.get(name), nn.Linear | nn.QuantizedLinear):
+            raise EngineError(
+                f"MLX has no plain linear layer {layer.name} in block {layer.block} of this model. "
+                "Name others under lora_parameters.keys, or set engine: torch."
+            )
+        found[name] = modules[name]
+    return found
+
+
+def _adapted(linear: Any, spec: AdapterSpec) -> Any:
+    """mlx_lm's adapter layer around a layer; all zero but DoRA's magnitudes, which come from the base."""
+    kind = DoRALinear if spec.kind == "dora" else LoRALinear
+    layer = kind.from_base(linear, r=spec.rank, dropout=spec.dropout, scale=spec.scale)
+    layer.lora_a = mx.zeros_like(layer.lora_a)
+    return layer

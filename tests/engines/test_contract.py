@@ -1,0 +1,256 @@
+"""What every engine promises to the training loop and to evaluation: one suite, run on each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runoff.data import make_batch
+from runoff.engines import Base
+from tests.engines.support import ENGINES, batch_of, example, gradient_of, nats_of, open_any, slope, spec_for, trained
+
+ROOMY = 10**9
+
+
+@pytest.fixture(params=ENGINES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def base(name: str, tiny: Path) -> Base:
+    return open_any(name, tiny)
+
+
+@pytest.fixture(params=["lora", "dora"])
+def kind(request: pytest.FixtureRequest, name: str) -> str:
+    if name == "fake" and request.param == "dora":
+        pytest.skip("the fake engine has no DoRA")
+    return str(request.param)
+
+
+def test_new_adapter_changes_nothing_exactly(base: Base, tiny: Path, kind: str) -> None:
+    batch = batch_of(17, 23)
+    bare = base.attach(None).score(batch)
+    fresh = base.attach(spec_for(tiny, kind=kind))
+    assert all(not fresh.parameters()[s.start : s.stop].any() for s in fresh.slots if s.part != "magnitude")
+    adapted = fresh.score(batch)
+    assert [row.tolist() for row in adapted] == [row.tolist() for row in bare]
+    assert [len(row) for row in bare] == batch.targets.sum(axis=1).tolist()
+
+
+def test_a_trained_adapter_changes_the_loss_and_the_bare_base_stays_bare(base: Base, tiny: Path, kind: str) -> None:
+    batch, bare = batch_of(17, 23), base.attach(None)
+    before = nats_of(bare, batch)
+    engine = base.attach(spec_for(tiny, kind=kind))
+    trained(engine)
+    assert abs(nats_of(engine, batch) - before) > 1e-2
+    assert nats_of(bare, batch) == before
+
+
+def test_gradient_equals_finite_differences(base: Base, tiny: Path, kind: str) -> None:
+    """Float32: nats of about 1e2 carry noise of about 1e-5, a step of 1e-2 makes 1e-3 of it; curvature adds as much.
+
+    DoRA holds the norm that it divides by constant in the backward pass (arXiv 2402.09353, section 4.3), so of its
+    gradient only the magnitudes' is the slope of the loss; for the rest the two engines are held equal elsewhere.
+    """
+    engine, batch = base.attach(spec_for(tiny, kind=kind)), batch_of(17, 23)
+    parameters = trained(engine)
+    _, gradient = gradient_of(engine, batch)
+    exact = [slot for slot in engine.slots if kind == "lora" or slot.part == "magnitude"]
+    for part in {slot.part for slot in exact}:
+        inside = np.zeros_like(gradient)
+        for slot in exact:
+            inside[slot.start : slot.stop] = slot.part == part
+        within = gradient * inside
+        norm = np.linalg.norm(within)
+        assert slope(engine, batch, parameters, within / norm, 1e-2) == pytest.approx(norm, rel=2e-3)
+        steepest = np.argmax(np.abs(within))
+        axis = (np.arange(len(gradient)) == steepest).astype(np.float32)
+        assert slope(engine, batch, parameters, axis, 1e-2) == pytest.approx(gradient[steepest], rel=5e-3, abs=5e-3)
+
+
+def test_gradients_add_up_over_batches_and_weights(base: Base, tiny: Path) -> None:
+    engine, first, second = base.attach(spec_for(tiny)), batch_of(17, 23), batch_of(31, seed=7)
+    trained(engine)
+    (_, one), (_, two) = gradient_of(engine, first), gradient_of(engine, second)
+    engine.accumulate(first, 0.5)
+    engine.accumulate(second, 3.0)
+    both = engine.take_gradient()
+    np.testing.assert_allclose(both, 0.5 * one + 3.0 * two, rtol=1e-5, atol=1e-5 * np.abs(both).max())
+
+
+def test_gradient_survives_being_taken_and_put_back(base: Base, tiny: Path, kind: str) -> None:
+    engine, first, second = base.attach(spec_for(tiny, kind=kind)), batch_of(17, 23), batch_of(31, seed=7)
+    trained(engine)
+    engine.accumulate(first)
+    engine.accumulate(second)
+    whole = engine.take_gradient()
+    assert not engine.take_gradient().any()
+    engine.accumulate(first)
+    engine.add_gradient(engine.take_gradient())
+    engine.accumulate(second)
+    assert np.array_equal(engine.take_gradient(), whole)
+
+
+def test_score_is_what_training_minimizes(base: Base, tiny: Path, kind: str) -> None:
+    engine, batch = base.attach(spec_for(tiny, kind=kind)), batch_of(17, 23, 5)
+    trained(engine)
+    assert engine.accumulate(batch) == pytest.approx(nats_of(engine, batch), rel=1e-6)
+
+
+def test_score_of_a_row_does_not_depend_on_its_neighbours(base: Base, tiny: Path) -> None:
+    """Padding changes the shapes of matrix products and so the order of their sums: a few float32 units of a nat."""
+    engine, row = base.attach(spec_for(tiny)), example(19, 6, seed=1)
+    trained(engine)
+    alone = engine.score(make_batch([row]))[0]
+    crowded = engine.score(make_batch([example(43, 3, seed=2), row, example(8, 2, seed=3)]))[1]
+    np.testing.assert_allclose(crowded, alone, rtol=0, atol=1e-5)
+
+
+def test_rows_and_batches_without_targets(base: Base, tiny: Path) -> None:
+    engine, empty, row = base.attach(spec_for(tiny)), example(9, 9, seed=2), example(19, 6, seed=1)
+    trained(engine)
+    assert [len(nats) for nats in engine.score(make_batch([empty, row]))] == [0, 13]
+    assert [len(nats) for nats in engine.score(make_batch([empty]))] == [0]
+    assert engine.accumulate(make_batch([empty])) == 0.0
+    assert not engine.take_gradient().any()
+
+
+def test_two_adapters_on_one_base_do_not_disturb_each_other(name: str, tiny: Path, kind: str) -> None:
+    first, second = batch_of(17, 23), batch_of(31, seed=7)
+    shallow, deep = spec_for(tiny, kind=kind, dropout=0.2), spec_for(tiny, lowest=1, dropout=0.3, rank=2)
+    alone = open_any(name, tiny).attach(shallow, seed=5)
+    trained(alone)
+    expected = [alone.accumulate(first), nats_of(alone, second), alone.accumulate(second)]
+    gradient = alone.take_gradient()
+
+    shared = open_any(name, tiny)
+    one, other = shared.attach(shallow, seed=5), shared.attach(deep, seed=6)
+    trained(one)
+    trained(other, seed=1)
+    seen = [one.accumulate(first)]
+    other.accumulate(second)
+    seen.append(nats_of(one, second))
+    nats_of(other, first)
+    seen.append(one.accumulate(second))
+    assert seen == expected
+    assert np.array_equal(one.take_gradient(), gradient)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parameters_are_kept_in_float32_whatever_the_base(name: str, tiny: Path, kind: str, dtype: str) -> None:
+    engine = open_any(name, tiny, dtype).attach(spec_for(tiny, kind=kind))
+    parameters = trained(engine)
+    assert parameters.dtype == np.float32
+    assert np.array_equal(engine.parameters(), parameters)
+    nats, gradient = gradient_of(engine, batch_of(17, 23))
+    assert nats == pytest.approx(nats_of(engine, batch_of(17, 23)), rel=1e-2)
+    assert np.isfinite(gradient).all()
+    assert gradient.any()
+
+
+def test_parameters_are_a_copy(base: Base, tiny: Path) -> None:
+    engine = base.attach(spec_for(tiny))
+    parameters = trained(engine)
+    engine.parameters()[:] = 0
+    parameters[:] = 0
+    assert engine.parameters().any()
+
+
+def test_dropout_goes_on_from_a_random_state(name: str, tiny: Path) -> None:
+    spec, batch = spec_for(tiny, dropout=0.4), batch_of(17, 23)
+    engine = open_any(name, tiny).attach(spec, seed=3)
+    parameters = trained(engine)
+    first = gradient_of(engine, batch)[0]
+    state = engine.random_state()
+    second, gradient = gradient_of(engine, batch)
+    assert first != second
+
+    resumed = open_any(name, tiny).attach(spec, seed=99)
+    resumed.set_parameters(parameters)
+    resumed.set_random_state(state)
+    again, same_gradient = gradient_of(resumed, batch)
+    assert again == second
+    assert np.array_equal(same_gradient, gradient)
+
+
+def test_scoring_draws_no_dropout(base: Base, tiny: Path) -> None:
+    engine, batch = base.attach(spec_for(tiny, dropout=0.4)), batch_of(17, 23)
+    trained(engine)
+    state = engine.random_state()
+    assert nats_of(engine, batch) == nats_of(engine, batch)
+    assert engine.random_state() == state
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_recomputing_the_blocks_changes_nothing(base: Base, tiny: Path, dropout: float) -> None:
+    """With dropout this is where a recomputed block must draw what it drew before."""
+    spec, batch = spec_for(tiny, dropout=dropout), batch_of(17, 23)
+    plain, recomputing = base.attach(spec, seed=4), base.attach(spec, seed=4, checkpointing=True)
+    trained(plain)
+    trained(recomputing)
+    nats, gradient = gradient_of(plain, batch)
+    again, recomputed = gradient_of(recomputing, batch)
+    assert again == nats
+    np.testing.assert_allclose(recomputed, gradient, rtol=0, atol=1e-6 * np.abs(gradient).max())
+
+
+def test_trunk_gives_the_same_to_the_bit(name: str, tiny: Path, kind: str) -> None:
+    """Twice: on the first pass the states are computed and kept, on the second they are taken from there."""
+    batch, spec = batch_of(17, 23), spec_for(tiny, kind=kind)
+    whole, split = open_any(name, tiny), open_any(name, tiny)
+    plain, cached = whole.attach(spec), split.attach(spec)
+    trained(plain)
+    trained(cached)
+    assert split.share_trunk(2, budget_bytes=ROOMY).startswith("Trunk cache on: ")
+    nats, gradient = gradient_of(plain, batch)
+    for _ in range(2):
+        again, same_gradient = gradient_of(cached, batch)
+        assert again == nats
+        assert np.array_equal(same_gradient, gradient)
+        assert nats_of(cached, batch) == nats_of(plain, batch)
+
+
+def test_trunk_serves_rows_that_were_kept_among_others(base: Base, tiny: Path) -> None:
+    engine, row = base.attach(spec_for(tiny)), example(19, 6, seed=1)
+    trained(engine)
+    expected = engine.score(make_batch([row]))[0]
+    base.share_trunk(2, budget_bytes=ROOMY)
+    engine.score(make_batch([row, example(43, 3, seed=2)]))
+    np.testing.assert_allclose(engine.score(make_batch([row]))[0], expected, rtol=0, atol=1e-5)
+
+
+def test_trunk_is_refused_where_the_first_block_is_adapted(base: Base) -> None:
+    assert base.share_trunk(0, budget_bytes=ROOMY).startswith("Trunk cache off: the first block is adapted")
+
+
+def test_adapter_that_reaches_below_the_trunk_does_without_it(name: str, tiny: Path) -> None:
+    batch, deep = batch_of(17, 23), spec_for(tiny, lowest=1)
+    alone = open_any(name, tiny).attach(deep)
+    trained(alone)
+    base = open_any(name, tiny)
+    base.share_trunk(2, budget_bytes=ROOMY)
+    engine = base.attach(deep)
+    trained(engine)
+    nats, gradient = gradient_of(engine, batch)
+    expected, expected_gradient = gradient_of(alone, batch)
+    assert nats == expected
+    assert np.array_equal(gradient, expected_gradient)
+
+
+def test_trunk_without_room_computes_anew(base: Base, tiny: Path) -> None:
+    engine, batch = base.attach(spec_for(tiny)), batch_of(17, 23)
+    trained(engine)
+    expected = nats_of(engine, batch)
+    base.share_trunk(2, budget_bytes=0)
+    assert [nats_of(engine, batch), nats_of(engine, batch)] == [expected, expected]
+
+
+def test_base_says_what_computes_and_how_much_memory(base: Base, name: str) -> None:
+    assert base.facts.name == name
+    assert base.facts.versions
+    peak = base.peak_memory_bytes()
+    assert peak is None or peak > 0

@@ -1,0 +1,111 @@
+"""What only the MLX engine does: quantized bases, rotary settings, its notes, memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runoff.engines import open_base
+from runoff.errors import EngineError, ModelError
+from runoff.plan import AdapterSpec, LinearLayer
+from tests.engines.support import batch_of, gradient_of, nats_of, slope, spec_for, trained
+
+pytest.importorskip("mlx_lm")
+
+
+@pytest.fixture(params=[4, 8])
+def quantized(request: pytest.FixtureRequest, tiny: Path, tmp_path: Path) -> Path:
+    """The tiny model as mlx_lm.convert -q leaves it, embeddings included."""
+    from mlx_lm.utils import load_model, quantize_model, save_config, save_model
+
+    model, config = quantize_model(*load_model(tiny), 32, request.param)
+    save_model(tmp_path, model)
+    save_config(config, tmp_path / "config.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_quantized_base(quantized: Path, kind: str) -> None:
+    base, batch = open_base(quantized, engine="mlx", dtype="float32"), batch_of(17, 23)
+    bare = nats_of(base.attach(None), batch)
+    engine = base.attach(spec_for(quantized, kind=kind))
+    assert nats_of(engine, batch) == pytest.approx(bare, rel=1e-6)
+    parameters = trained(engine)
+    nats, gradient = gradient_of(engine, batch)
+    assert nats == pytest.approx(nats_of(engine, batch), rel=1e-6)
+    exact = np.zeros_like(gradient)
+    for slot in engine.slots:
+        exact[slot.start : slot.stop] = kind == "lora" or slot.part == "magnitude"
+    within = gradient * exact
+    norm = np.linalg.norm(within)
+    assert slope(engine, batch, parameters, within / norm, 1e-2) == pytest.approx(norm, rel=2e-3)
+    assert base.share_trunk(2, budget_bytes=10**8).startswith("Trunk cache on")
+    again, same_gradient = gradient_of(engine, batch)
+    assert again == nats
+    assert np.array_equal(same_gradient, gradient)
+
+
+def test_rotary_base_is_read_where_transformers_5_writes_it(tiny: Path, tmp_path: Path) -> None:
+    """mlx_lm 0.32 reads `rope_theta` alone, and would run another model without a word."""
+    shutil.copytree(tiny, tmp_path / "old")
+    config = json.loads((tiny / "config.json").read_text())
+    config["rope_theta"] = 500.0
+    (tmp_path / "old/config.json").write_text(json.dumps(config))
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    config["rope_parameters"] = {"rope_theta": config.pop("rope_theta"), "rope_type": "default"}
+    (tmp_path / "new/config.json").write_text(json.dumps(config))
+    batch = batch_of(17, 23)
+    old, new, other = (
+        nats_of(open_base(folder, engine="mlx", dtype="float32").attach(None), batch)
+        for folder in (tmp_path / "old", tmp_path / "new", tiny)
+    )
+    assert new == old
+    assert new != other
+
+
+def test_slow_blas_is_said_once_and_only_where_it_is(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    base = open_base(tiny, engine="mlx", dtype="float32")
+
+    class Process:
+        """What the whole process sees, as ctypes.CDLL(None) shows it."""
+
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: Process())
+    if base.facts.device == "cpu":
+        assert [note for note in base.facts.notes if "LD_PRELOAD" in note] == list(base.facts.notes) != []
+    monkeypatch.setattr(Process, "cblas_sgemm", None, raising=False)
+    assert base.facts.notes == ()
+
+
+def test_logits_never_stand_in_memory_whole() -> None:
+    """4,096 rows of a vocabulary of 8,192 would be 134 MB, and as much again for their gradient."""
+    import mlx.core as mx
+
+    from runoff.engines.mlx_head import nats_and_gradient
+
+    hidden, weight = mx.random.normal((4096, 16)), mx.random.normal((8192, 16))
+    targets = mx.random.randint(0, 8192, (4096,))
+    mx.eval(hidden, weight, targets)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    mx.eval(nats_and_gradient(hidden, lambda rows: rows @ weight.T, targets))
+    assert mx.get_peak_memory() - before < 40e6
+
+
+def test_model_that_mlx_lm_does_not_know(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "model")
+    config = json.loads((tiny / "config.json").read_text()) | {"model_type": "abacus"}
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"mlx_lm can't load this model \(Model type abacus not supported\.\)"):
+        open_base(tmp_path / "model", engine="mlx", dtype="float32")
+
+
+def test_layer_that_mlx_lm_has_not(tiny: Path) -> None:
+    layer = LinearLayer(2, "mlp.experts.0.up_proj", 32, 64)
+    base = open_base(tiny, engine="mlx", dtype="float32")
+    with pytest.raises(EngineError, match=r"no plain linear layer mlp\.experts\.0\.up_proj in block 2"):
+        base.attach(AdapterSpec("lora", 2, 1.0, 0.0, (layer,)))

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.importers.given import GOLDEN, facts_of, rows_of, write
+
+
+def test_version_4_prints_numbers(tmp_path: Path) -> None:
+    text = "{'loss': 2.345, 'grad_norm': 0.58, 'learning_rate': 1e-05, 'epoch': 0.15}\n"
+    facts = facts_of(write(tmp_path / "a.log", text))
+    (row,) = facts.rows
+    assert (row.nats_per_target_token, row.gradient_norm, row.learning_rate, row.epoch) == (2.345, 0.58, 1e-05, 0.15)
+    assert (row.iteration, row.optimizer_updates) == (None, None)
+    assert dict(row.rounding) == {"nats_per_target_token": 5e-05, "epoch": 5e-03}
+    assert facts.clues[0].before == "5.0.0"
+
+
+def test_version_5_prints_four_digits_as_text(tmp_path: Path) -> None:
+    text = "{'loss': '6.39', 'grad_norm': '0.3582', 'learning_rate': '0.0006913', 'epoch': '0.1538'}\n"
+    (row,) = rows_of(write(tmp_path / "a.log", text))
+    assert row.rounding["nats_per_target_token"] == pytest.approx(5e-4)
+    assert row.rounding["learning_rate"] == pytest.approx(5e-8)
+
+
+def test_the_bar_behind_a_report_tells_the_updates_as_trainer_state_has_them() -> None:
+    rows = rows_of(GOLDEN / "trl_both_streams.log") + rows_of(GOLDEN / "trl_both_streams.log", "validation")
+    state = json.loads((GOLDEN / "peft" / "checkpoint-16" / "trainer_state.json").read_text())
+    truth = {("loss" in entry, entry["step"]): entry.get("loss", entry.get("eval_loss")) for entry in state["log_history"]}
+    read = {(row.kind == "train", row.optimizer_updates): row.nats_per_target_token for row in rows}
+    assert read == {key: pytest.approx(loss, abs=6e-4) for key, loss in truth.items()}
+
+
+def test_without_the_bar_the_updates_are_unknown() -> None:
+    assert {row.optimizer_updates for row in rows_of(GOLDEN / "trl_stdout.log")} == {None}
+
+
+def test_the_banner_of_trainer_and_of_unsloth(tmp_path: Path) -> None:
+    trainer = (
+        "***** Running training *****\n  Num examples = 1,367\n  Num Epochs = 3\n"
+        "  Instantaneous batch size per device = 2\n  Total train batch size (w. parallel, distributed & accumulation) = 8\n"
+        "  Gradient Accumulation steps = 4\n  Total optimization steps = 513\n"
+        "***** Running Evaluation *****\n  Num examples = 342\n"
+        "trainable params: 6,717,440 || all params: 3,081,816,064 || trainable%: 0.2180\n"
+    )
+    facts = facts_of(write(tmp_path / "a.log", trainer))
+    assert {item.key: item.value for item in facts.settings} == {
+        "num_train_epochs": 3,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "max_steps": 513,
+    }
+    counts = {item.key: item.value for item in facts.counts}
+    assert (counts["train_rows"], counts["valid_rows"], counts["effective_batch_rows"]) == (1367, 342, 8)
+    assert counts["trainable_parameters"] == 6717440
+
+
+def test_a_dictionary_cut_in_the_middle_is_not_understood(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", "{'loss': 2.3, 'epoch': 0.1}\n{'loss': 2.345, 'grad_norm': 0.5")
+    assert len(rows_of(path)) == 1
+
+
+def test_axolotl_is_known_by_its_memory_fields(tmp_path: Path) -> None:
+    text = "{'loss': 2.3, 'memory/max_allocated (GiB)': 3.2, 'ppl': 9.9, 'epoch': 0.1}\n"
+    assert {clue.tool for clue in facts_of(write(tmp_path / "a.log", text)).clues} == {"transformers", "axolotl"}

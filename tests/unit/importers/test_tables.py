@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runoff.errors import ImportFailed
+from tests.unit.importers.given import GOLDEN, count, facts_of, kind_of, one, read, rows_of, setting, tensorboard_event, write
+
+
+def test_trainer_state_is_exact_and_counts_updates() -> None:
+    path = GOLDEN / "peft" / "checkpoint-16" / "trainer_state.json"
+    assert kind_of(path) == "trainer_state.json"
+    state = json.loads(path.read_text())
+    facts = facts_of(path)
+    assert len(facts.rows) == len([entry for entry in state["log_history"] if "loss" in entry or "eval_loss" in entry])
+    row = facts.rows[0]
+    assert (row.iteration, row.optimizer_updates, dict(row.rounding)) == (None, 2, {})
+    assert {item.key: item.value for item in facts.counts} == {"optimizer_updates": 16, "epochs": 2.0}
+
+
+def test_a_peft_folder_with_its_log_is_one_run_in_updates(tmp_path: Path) -> None:
+    run = one(tmp_path, GOLDEN / "peft", GOLDEN / "trl_both_streams.log", name="peft")
+    assert run.merged.tool == "transformers"
+    assert (setting(run, "lora_parameters.scale").value, setting(run, "num_layers").value) == (4.0, 2)
+    assert count(run, "optimizer_updates").value == 16
+    assert not count(run, "iterations").known
+    assert not setting(run, "steps_per_eval").known
+    assert setting(run, "steps_per_eval").declared == 5
+    assert {row.optimizer_updates for row in run.merged.rows} <= {2, 4, 5, 6, 8, 10, 12, 14, 15, 16}
+    assert {row.segment for row in run.merged.rows} == {0}
+
+
+def test_scale_of_rslora_and_of_patterns(tmp_path: Path) -> None:
+    base = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "target_modules": ["q_proj"], "use_rslora": True}
+    path = write(tmp_path / "a" / "adapter_config.json", base)
+    assert setting(one(tmp_path, path), "lora_parameters.scale").value == 8.0
+    other = write(tmp_path / "b" / "adapter_config.json", base | {"alpha_pattern": {"q_proj": 64}})
+    assert not setting(one(tmp_path, other), "lora_parameters.scale").known
+
+
+def test_updates_become_iterations_where_the_accumulation_is_known(tmp_path: Path) -> None:
+    yaml = "model_name_or_path: m\nstage: sft\nfinetuning_type: lora\ncutoff_len: 512\neval_steps: 5\n"
+    path = write(tmp_path / "lf.yaml", yaml + "gradient_accumulation_steps: 8\nper_device_train_batch_size: 2\n")
+    run = one(tmp_path, path)
+    assert (run.merged.tool, setting(run, "steps_per_eval").value) == ("llama-factory", 40)
+    assert count(run, "effective_batch_rows").value == 16
+
+
+def test_llama_factory(tmp_path: Path) -> None:
+    lines = [
+        {"current_steps": 5, "total_steps": 20, "loss": 1.5, "lr": 5e-05, "epoch": 0.5, "percentage": 25.0},
+        {"current_steps": 10, "total_steps": 20, "eval_loss": 1.4, "epoch": 1.0, "percentage": 50.0},
+    ]
+    path = write(tmp_path / "trainer_log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    facts = facts_of(path)
+    assert [(row.kind, row.optimizer_updates, row.nats_per_target_token) for row in facts.rows] == [
+        ("train", 5, 1.5),
+        ("validation", 10, 1.4),
+    ]
+    assert {clue.tool for clue in facts.clues} == {"llama-factory"}
+
+
+def test_a_csv_with_clear_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "iteration,train_loss,val_loss\n10,2.5,\n20,2.25,2.4\n")
+    assert [(row.iteration, row.nats_per_target_token) for row in rows_of(path)] == [(10, 2.5), (20, 2.25)]
+    assert [(row.iteration, row.place) for row in rows_of(path, "validation")] == [(20, "m.csv:3")]
+
+
+def test_a_bare_step_wants_a_unit(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "step,loss\n10,2.5\n")
+    with pytest.raises(ImportFailed, match="--column iteration=step"):
+        read(path)
+    (row,) = read(path, {"optimizer_updates": "step"}).facts[0].rows
+    assert (row.iteration, row.optimizer_updates, row.nats_per_target_token) == (None, 10, 2.5)
+
+
+def test_a_column_of_another_name_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "step,loss\n10,2.5\n")
+    with pytest.raises(ImportFailed, match="can't map to steps"):
+        read(path, {"steps": "step"})
+
+
+def test_jsonl_with_a_cut_last_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.jsonl", '{"iteration": 10, "loss": 2.5}\n{"iteration": 20, "lo')
+    reading = read(path)
+    assert len(reading.facts[0].rows) == 1
+    assert reading.tally.not_understood == 1
+
+
+def test_tensorboard_scalars(tmp_path: Path) -> None:
+    events = [(2, "train/loss", 2.5), (2, "train/learning_rate", 0.001), (300, "eval/loss", 2.25), (300, "x/y", 1.0)]
+    raw = b"".join(tensorboard_event(*event) for event in events)
+    facts = facts_of(write(tmp_path / "events.out.tfevents.1700000000.host", raw))
+    assert [(row.kind, row.optimizer_updates, row.nats_per_target_token) for row in facts.rows] == [
+        ("train", 2, 2.5),
+        ("validation", 300, 2.25),
+    ]
+    assert facts.rows[0].learning_rate == pytest.approx(0.001)
+
+
+def test_tensorboard_cut_short_keeps_what_is_whole(tmp_path: Path) -> None:
+    raw = tensorboard_event(2, "train/loss", 2.5) + tensorboard_event(4, "train/loss", 2.0)[:-9]
+    reading = read(write(tmp_path / "events.out.tfevents.1.host", raw))
+    assert len(reading.facts[0].rows) == 1
+    assert "cut short" in reading.tally.samples[0]
+
+
+def test_tensorboard_with_tags_of_ones_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "events.out.tfevents.1.host", tensorboard_event(7, "Loss/train", 2.5))
+    with pytest.raises(ImportFailed, match="--column train_loss=Loss/train"):
+        read(path)
+    (row,) = read(path, {"train_loss": "Loss/train", "iteration": "step"}).facts[0].rows
+    assert (row.iteration, row.optimizer_updates) == (7, None)
+
+
+def test_wandbs_local_files(tmp_path: Path) -> None:
+    files = tmp_path / "run-20260101_120000-abc" / "files"
+    write(files / "config.yaml", "_wandb:\n  value: {}\nlearning_rate:\n  value: 0.001\nmodel:\n  value: m\n")
+    write(files / "wandb-summary.json", {"_step": 9, "train/loss": 1.5, "eval/loss": 1.6, "train/global_step": 40})
+    write(files / "output.log", "{'loss': 1.6, 'grad_norm': 0.5, 'learning_rate': 1e-05, 'epoch': 0.15}\n")
+    write(files.parent / "run-abc.wandb", b":W&B\x00")
+    run = one(tmp_path, files.parent)
+    assert setting(run, "learning_rate").value == 0.001
+    assert {(row.kind, row.optimizer_updates) for row in run.merged.rows} == {("train", None), ("train", 40), ("validation", 40)}
+    assert any("curve" in note for note in run.merged.plan.notes)
+
+
+def test_metrics_files_of_scripts(tmp_path: Path) -> None:
+    path = write(tmp_path / "all_results.json", {"epoch": 3.0, "eval_loss": 1.5, "train_loss": 1.25, "eval_runtime": 1.0})
+    reading = read(path)
+    assert {(row.kind, row.nats_per_target_token, row.epoch) for row in reading.facts[0].rows} == {
+        ("train", 1.25, 3.0),
+        ("validation", 1.5, 3.0),
+    }
+    assert reading.tally.not_understood == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "tool"),
+    [
+        ("  Step 5/60 | Loss: 1.2345 | Grad: 0.1234 | LR: 2.00e-04 | Tok/s: 812 | Peak: 8.08 GB", "unsloth-mlx"),
+        ("Step 5 | loss:1.2345 lr:0.0002 tokens_per_second_per_gpu:123 ", "torchtune"),
+        ("step 00005 (1.00%) | loss: 1.2345 | lrm: 1.00 | dt: 12.34ms | tok/sec: 1,234 | mfu: 1.23", "nanochat"),
+    ],
+)
+def test_lines_of_other_trainers(tmp_path: Path, line: str, tool: str) -> None:
+    facts = facts_of(write(tmp_path / "a.log", line + "\n"))
+    (row,) = facts.rows
+    assert (row.iteration, row.optimizer_updates, row.nats_per_target_token) == (None, 5, 1.2345)
+    assert {clue.tool for clue in facts.clues} == {tool}
+
+
+def test_unsloths_validation(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", "  Eval  10/60 | Val Loss: 1.2345 | Perplexity: 3.44\n")
+    assert [(row.optimizer_updates, row.nats_per_target_token) for row in rows_of(path, "validation")] == [(10, 1.2345)]
