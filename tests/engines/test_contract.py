@@ -205,6 +205,7 @@ def test_trunk_gives_the_same_to_the_bit(name: str, tiny: Path, kind: str) -> No
     plain, cached = whole.attach(spec), split.attach(spec)
     trained(plain)
     trained(cached)
+    whole.share_trunk(2, budget_bytes=0)
     assert split.share_trunk(2, budget_bytes=ROOMY).startswith("Trunk cache on: ")
     nats, gradient = gradient_of(plain, batch)
     for _ in range(2):
@@ -212,6 +213,52 @@ def test_trunk_gives_the_same_to_the_bit(name: str, tiny: Path, kind: str) -> No
         assert again == nats
         assert np.array_equal(same_gradient, gradient)
         assert nats_of(cached, batch) == nats_of(plain, batch)
+
+
+def test_trunk_in_a_file_serves_another_process_to_the_bit(name: str, tiny: Path, tmp_path: Path) -> None:
+    batch, spec = batch_of(17, 23), spec_for(tiny)
+    found = []
+    for _ in range(2):
+        base = open_any(name, tiny)
+        engine = base.attach(spec)
+        trained(engine)
+        base.share_trunk(2, budget_bytes=ROOMY, folder=tmp_path / "trunk")
+        found.append(gradient_of(engine, batch))
+    assert found[0][0] == found[1][0]
+    assert np.array_equal(found[0][1], found[1][1])
+
+
+def test_split_model_agrees_with_the_whole(name: str, tiny: Path) -> None:
+    batch, spec = batch_of(17, 23), spec_for(tiny)
+    whole, split = open_any(name, tiny), open_any(name, tiny)
+    plain, cached = whole.attach(spec), split.attach(spec)
+    trained(plain)
+    trained(cached)
+    split.share_trunk(2, budget_bytes=ROOMY)
+    nats, gradient = gradient_of(plain, batch)
+    again, same_gradient = gradient_of(cached, batch)
+    assert again == pytest.approx(nats, rel=1e-6)
+    np.testing.assert_allclose(same_gradient, gradient, rtol=0, atol=2e-6 * np.abs(gradient).max())
+
+
+def test_decoder_continues_as_the_scorer_scores(base: Base, tiny: Path) -> None:
+    """Prompts of other lengths in one batch, two tokens on: each token's chance is the one that scoring gives it."""
+    engine = base.attach(spec_for(tiny))
+    trained(engine)
+    examples = [example(9, 4, seed=1), example(15, 4, seed=2)]
+    decoder = engine.decoder([one.ids[: one.target_start] for one in examples])
+    expected = engine.score(make_batch(examples))
+    for at in range(3):
+        logits = decoder.logits().astype(np.float64)
+        targets = np.array([one.ids[one.target_start + at] for one in examples])
+        chances = (
+            logits
+            - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
+            - logits.max(1, keepdims=True)
+        )
+        nats = -chances[np.arange(len(targets)), targets % logits.shape[1]]
+        np.testing.assert_allclose(nats, [scores[at] for scores in expected], rtol=0, atol=1e-4)
+        decoder.push(targets.astype(np.int32))
 
 
 def test_trunk_serves_rows_that_were_kept_among_others(base: Base, tiny: Path) -> None:

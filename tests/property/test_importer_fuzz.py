@@ -9,17 +9,28 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from runoff.errors import ImportFailed, RunoffError
-from runoff.importers import IMPORTERS, import_runs
-from runoff.importers.facts import SourceFile
 from tests.unit.importers.given import GOLDEN, mlx_adapter, mlx_config, old_log, tensorboard_event, train_line
 
-FAST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+from runoff.errors import ImportFailed, RunoffError
+from runoff.importers import IMPORTERS, Importer, import_runs
+from runoff.importers.facts import Reading, SourceFile
+
+FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 NAMES = (
-    "a.log", "adapter_config.json", "adapters.safetensors", "a.yaml", "config.yaml", "trainer_state.json", "m.csv", "m.jsonl",
-    "trainer_log.jsonl", "metrics.json", "events.out.tfevents.1.x", "wandb-summary.json", "run.wandb",
-)  # fmt: skip
+    "a.log",
+    "adapter_config.json",
+    "adapters.safetensors",
+    "a.yaml",
+    "config.yaml",
+    "trainer_state.json",
+    "m.csv",
+    "m.jsonl",
+    "trainer_log.jsonl",
+    "metrics.json",
+    "events.out.tfevents.1.x",
+    "wandb-summary.json",
+    "run.wandb",
+)
 
 
 def _seeds() -> list[bytes]:
@@ -44,7 +55,25 @@ def _seeds() -> list[bytes]:
 
 
 SEEDS = _seeds()
-ODD = (b"", b"\0", b"\xff\xfe", b"nan", b"1e999", b"-1", b"\n", b"\r", b'"', b"{", b"}", b"[" * 400, b"99999999999999999999", b"\x1b[", b": ", b"null", b"true")  # fmt: skip
+ODD = (
+    b"",
+    b"\0",
+    b"\xff\xfe",
+    b"nan",
+    b"1e999",
+    b"-1",
+    b"\n",
+    b"\r",
+    b'"',
+    b"{",
+    b"}",
+    b"[" * 400,
+    b"99999999999999999999",
+    b"\x1b[",
+    b": ",
+    b"null",
+    b"true",
+)
 
 
 @st.composite
@@ -58,6 +87,13 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(raw[: draw(st.integers(0, len(raw)))]) if draw(st.booleans()) else bytes(raw)
 
 
+def _reading(importer: Importer, source: SourceFile) -> tuple[Reading | None, str]:
+    try:
+        return importer.read(source), ""
+    except ImportFailed as error:
+        return None, str(error)
+
+
 def _source(folder: str, name: str, raw: bytes) -> SourceFile:
     path = Path(folder) / name
     path.write_bytes(raw)
@@ -67,28 +103,23 @@ def _source(folder: str, name: str, raw: bytes) -> SourceFile:
 @pytest.mark.parametrize("importer", IMPORTERS, ids=lambda importer: importer.kind)
 @FAST
 @given(raw=st.one_of(mutated(), st.binary(max_size=400)), name=st.sampled_from(NAMES))
-def test_every_importer_reads_anything_or_says_a_sentence(importer: object, raw: bytes, name: str) -> None:
-    from runoff.importers import Importer
-
-    assert isinstance(importer, Importer)
+def test_every_importer_reads_anything_or_says_a_sentence(importer: Importer, raw: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = _source(folder, name, raw)
         importer.accepts(source)
-        try:
-            reading = importer.read(source)
-        except ImportFailed as error:
-            assert "\n" not in str(error)
-            assert folder not in str(error)
-            return
-        for facts in reading.facts:
-            for row in facts.rows:
-                assert row.place
-                assert all(width > 0 and math.isfinite(width) for width in row.rounding.values())
+        reading, sentence = _reading(importer, source)
+        assert "\n" not in sentence
+        assert folder not in sentence
+    for row in (row for facts in (reading.facts if reading else ()) for row in facts.rows):
+        assert row.place
+        assert all(width > 0 and math.isfinite(width) for width in row.rounding.values())
 
 
-@settings(FAST, max_examples=120)
+@settings(FAST, max_examples=200)
 @given(files=st.lists(st.tuples(st.sampled_from(NAMES), mutated()), min_size=1, max_size=3), together=st.booleans())
-def test_any_mixture_is_imported_or_refused_and_can_be_read_back(files: list[tuple[str, bytes]], together: bool) -> None:
+def test_any_mixture_is_imported_or_refused_and_can_be_read_back(
+    files: list[tuple[str, bytes]], together: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, (name, raw) in enumerate(files):
@@ -97,8 +128,7 @@ def test_any_mixture_is_imported_or_refused_and_can_be_read_back(files: list[tup
             paths.append(_source(str(below), name, raw).path)
         try:
             report = import_runs(paths, root=Path(folder) / "runs", name="x" if together else None)
-        except RunoffError as error:
-            assert "Traceback" not in str(error)
+        except RunoffError:
             return
         for run in report.runs:
             assert run.plan.counts

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,8 @@ class FakeBase:
 
     attached: int = 0
     trunk: int | None = None
+    trunk_budget_bytes: int | None = None
+    trunk_folder: Path | None = None
 
     @property
     def facts(self) -> EngineFacts:
@@ -43,10 +47,10 @@ class FakeBase:
         self.attached += 1
         return FakeEngine(spec, np.random.Generator(np.random.PCG64(seed)))
 
-    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
         if lowest_block <= 0:
             return "Trunk cache off: the first block is adapted."
-        self.trunk = lowest_block
+        self.trunk, self.trunk_budget_bytes, self.trunk_folder = lowest_block, budget_bytes, folder
         return f"Trunk cache on: {lowest_block} blocks."
 
     def peak_memory_bytes(self) -> int | None:
@@ -103,6 +107,9 @@ class FakeEngine:
         nats, _ = self._nats(present, target, np.ones((len(target), 1)))
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> FakeDecoder:
+        return FakeDecoder(self, np.array([prompt[-1] for prompt in prompts], dtype=np.int64))
+
     def random_state(self) -> bytes:
         return repr(self.random.bit_generator.state).encode()
 
@@ -114,10 +121,7 @@ class FakeEngine:
     def _nats(
         self, present: npt.NDArray[np.int64], target: npt.NDArray[np.int64], keep: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        logits = np.zeros((len(target), BUCKETS))
-        for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
-            x = _features(a.layer.block, a.layer.in_features)[present] * keep
-            logits += self._scale() * (x @ self._view(a).T @ self._view(b).T) @ _readout(b.layer.out_features).T
+        logits = self.logits(present, keep)
         shifted = logits - logits.max(axis=1, keepdims=True)
         chances = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
         rows = np.arange(len(target))
@@ -125,11 +129,35 @@ class FakeEngine:
         delta[rows, target] -= 1
         return -np.log(chances[rows, target]), delta
 
+    def logits(
+        self, present: npt.NDArray[np.int64], keep: npt.NDArray[np.float64] | float = 1.0
+    ) -> npt.NDArray[np.float64]:
+        """(n, buckets) of the token after each of these."""
+        logits = np.zeros((len(present), BUCKETS))
+        for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
+            x = _features(a.layer.block, a.layer.in_features)[present] * keep
+            logits += self._scale() * (x @ self._view(a).T @ self._view(b).T) @ _readout(b.layer.out_features).T
+        return logits
+
     def _scale(self) -> float:
         return self.spec.scale if self.spec else 0.0
 
     def _view(self, slot: Slot) -> npt.NDArray[np.float64]:
         return self._parameters[slot.start : slot.stop].reshape(slot.shape).astype(np.float64)
+
+
+@dataclass
+class FakeDecoder:
+    """Only the present token matters; the next one's id is its bucket."""
+
+    engine: FakeEngine
+    present: npt.NDArray[np.int64]
+
+    def logits(self) -> npt.NDArray[np.float32]:
+        return self.engine.logits(self.present % BUCKETS).astype(np.float32)
+
+    def push(self, ids: npt.NDArray[np.int32]) -> None:
+        self.present = ids.astype(np.int64)
 
 
 def _readout(width: int) -> npt.NDArray[np.float64]:

@@ -25,8 +25,9 @@ def settings_document() -> str:
     lines = [
         "# Settings",
         "",
-        "Made from the schema by `make fix`; do not edit. The YAML is mlx-lm's and its keys keep their meaning; keys marked * are",
-        "Runoff's own. Any key can be given on the command line: `--set learning_rate=2e-4`, `--set lora_parameters.rank=16`.",
+        "Made from the schema by `make fix`; do not edit. The YAML is mlx-lm's and its keys keep their meaning;",
+        "keys marked * are Runoff's own. Any key can be given on the command line: `--set learning_rate=2e-4`,",
+        "`--set lora_parameters.rank=16`.",
         "",
         *_table(Settings, ""),
     ]

@@ -109,9 +109,9 @@ class Settings(_Frozen):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Type of the base weights; auto: bfloat16 where the processor multiplies it, else float32."
     )
-    trunk_cache: Literal["auto", "memory", "off"] = Field(
+    trunk_cache: Literal["auto", "memory", "disk", "off"] = Field(
         "auto",
-        description="Keep the states below the lowest adapted block, which never change.",
+        description="Keep the states below the lowest adapted block; auto: in a file that runs share, if it fits.",
     )
     grad_checkpoint: bool = Field(
         False, description="Recompute the adapted blocks in the backward pass: less memory, slower."

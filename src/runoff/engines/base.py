@@ -8,6 +8,7 @@ state and the initial adapter are the same to the bit whatever computes the grad
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runoff.data import Batch
+from runoff.engines.generation import Decoder
 from runoff.plan import AdapterSpec, Slot
 
 __all__ = ["Base", "Engine", "EngineFacts", "Vector"]
@@ -59,6 +61,9 @@ class Engine(Protocol):
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Without dropout or gradient: for each row the nats of its target tokens, in order."""
 
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Decoder:
+        """Start to continue these prompts, without dropout."""
+
     def random_state(self) -> bytes:
         """The dropout's random state."""
 
@@ -76,8 +81,12 @@ class Base(Protocol):
     def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> Engine:
         """An engine on this base with an adapter of this shape (all zero until set), or the bare base."""
 
-    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
-        """Keep the states below a block from now on, up to a budget. Returns a sentence: kept, or why not."""
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
+        """Split below a block from now on: each row's states there are computed by themselves, and kept up to a budget.
+
+        Kept in memory, or in a folder's files. With a budget of 0 nothing is kept, and nothing else changes, to the
+        bit. Returns a sentence: kept, or why the model is not split.
+        """
 
     def peak_memory_bytes(self) -> int | None:
         """The most memory in use at once so far, where it can be known."""

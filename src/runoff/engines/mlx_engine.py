@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
 
-from runoff.data import Batch
+from runoff.data import Batch, Encoded
 from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.mlx_decoder import MlxDecoder
 from runoff.engines.mlx_head import nats_and_gradient, token_nats
 from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.seeds import Seeds
-from runoff.engines.trunk import TrunkCache
+from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import EngineError, ModelError
 from runoff.plan import AdapterSpec, LinearLayer, Slot, layout
 
@@ -105,7 +107,7 @@ class MlxBase:
         self.model = model
         self.inner = model.model
         self.head = own_head(model)
-        self.cache: TrunkCache[mx.array] | None = None
+        self.states: TrunkStates | None = None
         self._dtype = dtype
         self._boundary = 0
         self._active: MlxEngine | None = None
@@ -144,15 +146,15 @@ class MlxBase:
     def _put(self, modules: dict[str, Any]) -> None:
         self.inner.update_modules(tree_unflatten(list(modules.items())))
 
-    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
         """Split the model below `lowest_block`, if the split gives what the whole gives."""
         if lowest_block <= 0:
             return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self.cache is None or lowest_block != self._boundary:
+        if self.states is None or lowest_block != self._boundary:
             if not self._splits_at(lowest_block):
                 return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
             self._boundary = lowest_block
-            self.cache = TrunkCache(budget_bytes, lambda state: int(state.nbytes))
+            self.states = open_states(budget_bytes, folder)
         return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
 
     def _splits_at(self, boundary: int) -> bool:
@@ -176,20 +178,19 @@ class MlxBase:
         return run_blocks(self.inner, blocks, mx.array(batch.ids))
 
     def _boundary_states(self, batch: Batch) -> mx.array:
-        """States below the boundary, from the cache where all rows are there."""
-        cache = self.cache
-        kept = [cache.get(example.key) if cache else None for example in batch.examples]
-        found = [state for state in kept if state is not None]
-        if len(found) == len(kept):
-            width = batch.ids.shape[1]
-            return mx.stack([mx.pad(state, [(0, width - len(state)), (0, 0)]) for state in found])
-        states = states_below(self.inner, self._boundary, mx.array(batch.ids))
-        if cache is not None:
-            for row, example in enumerate(batch.examples):
-                # Taken, not sliced: a slice would keep the whole batch in memory.
-                state = mx.take(states[row], mx.arange(len(example.ids)), axis=0)
-                mx.eval(state)
-                cache.put(example.key, state)
+        """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
+        width = batch.ids.shape[1]
+        rows = [self._row_states(example) for example in batch.examples]
+        return mx.stack([mx.pad(states, [(0, width - len(states)), (0, 0)]) for states in rows])
+
+    def _row_states(self, example: Encoded) -> mx.array:
+        kept = self.states.get(example.key) if self.states else None
+        if kept is not None:
+            return _from_array(kept)
+        states = states_below(self.inner, self._boundary, mx.array(example.ids)[None])[0]
+        mx.eval(states)
+        if self.states is not None:
+            self.states.put(example.key, _to_array(states))
         return states
 
 
@@ -264,6 +265,12 @@ class MlxEngine:
         mx.clear_cache()
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> MlxDecoder:
+        """Start to continue these prompts."""
+        self.base.activate(self)
+        self._adapter.eval()
+        return MlxDecoder(self.base.model, prompts)
+
     def random_state(self) -> bytes:
         """The generator of the dropout's seeds."""
         return self._seeds.state()
@@ -297,6 +304,16 @@ class MlxEngine:
             key: mx.array(flat[slot.start : slot.stop].reshape(slot.shape).T)
             for key, slot in zip(self._keys, self._slots, strict=True)
         }
+
+
+def _to_array(states: mx.array) -> State:
+    """numpy has no bfloat16: its bits are kept as 16-bit integers."""
+    return np.array(states.view(mx.int16) if states.dtype == mx.bfloat16 else states)
+
+
+def _from_array(array: State) -> mx.array:
+    states = mx.array(array)
+    return states.view(mx.bfloat16) if states.dtype == mx.int16 else states
 
 
 def _name(layer: LinearLayer) -> str:

@@ -11,7 +11,7 @@ import copy
 import platform
 import resource
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ import torch.utils.checkpoint
 import transformers
 from torch import nn
 
-from runoff.data import Batch
+from runoff.data import Batch, Encoded
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.seeds import Seeds
+from runoff.engines.torch_decoder import TorchDecoder
 from runoff.engines.torch_head import head_of, summed_nats, token_nats
-from runoff.engines.trunk import TrunkCache
+from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import EngineError, ModelError
 from runoff.plan import AdapterSpec, Slot, layout
 
@@ -91,7 +92,7 @@ class TorchBase:
         self.device = device
         self.dtype = dtype
         self.head = head_of(model)
-        self.cache: TrunkCache[torch.Tensor] | None = None
+        self.states: TrunkStates | None = None
         self._boundary = 0
         self._adapters: list[TorchEngine] = []
         self._active: TorchEngine | None = None
@@ -123,15 +124,15 @@ class TorchBase:
         self._active = None
         return engine
 
-    def share_trunk(self, lowest_block: int, *, budget_bytes: int) -> str:
+    def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
         """Split the model below `lowest_block`, if the split gives what the whole gives."""
         if lowest_block <= 0:
             return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self.cache is None or lowest_block != self._boundary:
+        if self.states is None or lowest_block != self._boundary:
             if not self._splits_at(lowest_block):
                 return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
             self._boundary = lowest_block
-            self.cache = TrunkCache(budget_bytes, lambda state: state.nbytes)
+            self.states = open_states(budget_bytes, folder)
         return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
 
     def _splits_at(self, boundary: int) -> bool:
@@ -180,17 +181,19 @@ class TorchBase:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
 
     def _boundary_states(self, batch: Batch) -> torch.Tensor:
-        """States below the boundary, from the cache where all rows are there."""
-        cache = self.cache
-        kept = [cache.get(example.key) if cache else None for example in batch.examples]
-        found = [state for state in kept if state is not None]
-        if len(found) == len(kept):
-            return nn.utils.rnn.pad_sequence(found, batch_first=True)
+        """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
+        rows = [self._row_states(example) for example in batch.examples]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def _row_states(self, example: Encoded) -> torch.Tensor:
+        kept = self.states.get(example.key) if self.states else None
+        if kept is not None:
+            return _from_array(kept).to(self.device)
         with torch.no_grad():
-            states = _final_states(self._below(self._boundary), self._ids(batch))
-        if cache is not None:
-            for row, example in enumerate(batch.examples):
-                cache.put(example.key, states[row, : len(example.ids)].clone())
+            ids = torch.from_numpy(example.ids).to(self.device, torch.long)[None]
+            states = _final_states(self._below(self._boundary), ids)[0]
+        if self.states is not None:
+            self.states.put(example.key, _to_array(states))
         return states
 
     def activate(self, engine: TorchEngine) -> None:
@@ -272,6 +275,13 @@ class TorchEngine:
         counts = batch.targets.sum(axis=1)
         return list(np.split(nats, np.cumsum(counts)[:-1]))
 
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> TorchDecoder:
+        """Start to continue these prompts."""
+        self.base.activate(self)
+        for module in self.modules:
+            module.eval()
+        return TorchDecoder(self.base.model, prompts, self.base.device)
+
     def random_state(self) -> bytes:
         """The generator of the dropout's seeds."""
         return self._seeds.state()
@@ -336,6 +346,18 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
 def _final_states(inner: Any, ids: torch.Tensor) -> torch.Tensor:
     states: torch.Tensor = inner(input_ids=ids, use_cache=False).last_hidden_state
     return states
+
+
+def _to_array(states: torch.Tensor) -> State:
+    """numpy has no bfloat16: its bits are kept as 16-bit integers."""
+    plain = states.detach().cpu()
+    array: State = plain.view(torch.int16).numpy() if plain.dtype == torch.bfloat16 else plain.numpy()
+    return array
+
+
+def _from_array(array: State) -> torch.Tensor:
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.view(torch.bfloat16) if tensor.dtype == torch.int16 else tensor
 
 
 @contextlib.contextmanager

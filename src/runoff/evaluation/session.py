@@ -16,7 +16,7 @@ from runoff.engines.adapters import read_adapter
 from runoff.errors import RunError
 from runoff.models import get_model
 from runoff.plan import ModelFacts, read_model_facts
-from runoff.runs import Run, RunFolder
+from runoff.runs import Run, RunFolder, trunk_folder
 
 __all__ = ["Session", "adapter_sha256", "common_base"]
 
@@ -46,7 +46,9 @@ class Session:
                 self._engines[name].set_parameters(parameters)
             self._engines[""] = self.base.attach(None)
             lowest = min(spec.lowest_block for spec, _ in adapters.values())
-            self.say(self.base.share_trunk(lowest, budget_bytes=TRUNK_BUDGET_BYTES))
+            facts, root = self.base.facts, self.runs[0].folder.path.parent
+            folder = trunk_folder(root, self.model.sha256, facts.name, facts.dtype, lowest)
+            self.say(self.base.share_trunk(lowest, budget_bytes=TRUNK_BUDGET_BYTES, folder=folder))
         if self.base is None:
             raise RuntimeError("a session without a base has engines")
         return self.base

@@ -82,7 +82,7 @@ def _fact(make: Callable[[], Fact]) -> Fact | Unknown:
     except NotKnown as unknown:
         return Unknown(unknown.why)
     except RunoffError as error:
-        return Unknown(str(error).splitlines()[0].removesuffix("."))
+        return Unknown(str(error).splitlines()[0].removesuffix("."), broken=True)
 
 
 def _checked(reading: Reading) -> tuple[tuple[Problem, ...], Config | Unknown]:

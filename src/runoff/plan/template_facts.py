@@ -47,7 +47,9 @@ def template_facts(tokenizer: Tokenizer) -> TemplateFacts:
         prompt = tokenizer.render(chat[:3], add_generation_prompt=True)
     except ModelError:
         return TemplateFacts(present=True)
-    start, between, *_ = whole.split(_QUESTION)
+    if whole.count(_QUESTION) != 2:  # it leaves messages out; what it adds can't be told apart
+        return TemplateFacts(present=True)
+    start, between, _ = whole.split(_QUESTION)
     header = start[len(start) - _common_end(start, between) :]
     added = start.removesuffix(header).removeprefix(tokenizer.special_tokens.get("bos_token", "\0"))
     return TemplateFacts(

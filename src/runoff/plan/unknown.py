@@ -12,9 +12,13 @@ Fact = TypeVar("Fact")
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """In the place of a fact: why it can't be had, as the end of a sentence that starts with "because"."""
+    """In the place of a fact: why it can't be had, as the end of a sentence that starts with "because".
+
+    broken: what it would be made from is there and can't be used; else it is only absent.
+    """
 
     why: str
+    broken: bool = False
 
 
 class NotKnown(Exception):

@@ -2,7 +2,7 @@
 
 from runoff.runs.index import list_runs
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
-from runoff.runs.store import Run, RunFolder, create_run, find_runs, free_folder, load_run, runs_root
+from runoff.runs.store import Run, RunFolder, create_run, find_runs, free_folder, load_run, runs_root, trunk_folder
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -19,4 +19,5 @@ __all__ = [
     "load_run",
     "plan_record",
     "runs_root",
+    "trunk_folder",
 ]

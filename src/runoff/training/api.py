@@ -39,6 +39,7 @@ from runoff.plan import (
 from runoff.runs import Identity, Run, RunFolder, Value, create_run, free_folder, load_run, plan_record
 from runoff.training.loop import Ended, Listener, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
+from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
 
 __all__ = ["Prepared", "prepare", "train"]
@@ -96,6 +97,8 @@ def train(
             _resumed(folder, ready)
     settings = ready.plan.settings
     loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
+    for note in loaded.facts.notes:
+        say(note)
     loop = _loop(ready, loaded, folder, listen, say)
     if not resume:  # from here on there is something to keep
         create_run(name, root, overwrite=overwrite)
@@ -123,8 +126,7 @@ def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say:
             f"{folder.path}: the plan counts {plan.adapter.trainable_parameters} trainable parameters, "
             f"the engine {count}. This is a bug of Runoff's, please report it."
         )
-    if settings.trunk_cache != "off":
-        say(base.share_trunk(plan.adapter.lowest_block, budget_bytes=_cache_budget()))
+    say(share_trunk(base, plan, ready.data, folder.path.parent))
     start = initial_parameters(engine.slots, engine.parameters(), settings.seed)
     if settings.resume_adapter_file:
         start = _started_from(Path(settings.resume_adapter_file), plan)
@@ -150,14 +152,6 @@ def _started_from(path: Path, plan: Plan) -> Any:
             [f"resume_adapter_file: {path} has another shape than this run's adapter (rank, blocks or keys)."]
         )
     return parameters
-
-
-def _cache_budget() -> int:
-    """A quarter of the machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    except (ValueError, OSError):
-        return 2 * 1024**3
 
 
 @contextlib.contextmanager

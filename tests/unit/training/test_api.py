@@ -394,15 +394,43 @@ def test_a_start_that_is_missing_or_of_another_shape_leaves_no_run(
     )
 
 
-def test_the_trunk_is_shared_unless_it_is_switched_off(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_the_trunk_is_kept_where_runs_share_it(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    base = FakeBase()
-    fake_train(make_config(tiny_model, tiny_data), "on", tmp_path / "runs", base=base, say=said.append)
+    base, root = FakeBase(), tmp_path / "runs"
+    fake_train(make_config(tiny_model, tiny_data), "on", root, base=base, say=said.append)
     assert base.trunk == 2
-    assert "Trunk cache on: 2 blocks." in said
+    assert base.trunk_folder is not None
+    assert base.trunk_folder.parent == root / ".trunk"
+    assert any(f"They are kept in {base.trunk_folder}" in text for text in said)
+
+
+@pytest.mark.parametrize(("wanted", "keeps"), [("memory", True), ("off", False)])
+def test_the_trunk_is_in_memory_or_computed_anew_if_the_settings_say_so(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, wanted: str, keeps: bool
+) -> None:
     base = FakeBase()
-    fake_train(make_config(tiny_model, tiny_data, trunk_cache="off"), "off", tmp_path / "runs", base=base)
-    assert base.trunk is None
+    fake_train(make_config(tiny_model, tiny_data, trunk_cache=wanted), "run", tmp_path / "runs", base=base)
+    assert base.trunk == 2
+    assert base.trunk_folder is None
+    assert bool(base.trunk_budget_bytes) is keeps
+
+
+def test_a_kept_trunk_that_ends_a_little_lower_is_used(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """One block more at each pass, against two blocks once: with few passes the kept states are the cheaper way."""
+    from runoff.engines.trunk import DiskStates
+    from runoff.runs import trunk_folder
+
+    ready = prepare(make_config(tiny_model, tiny_data, num_layers=1, iters=3, steps_per_eval=50))
+    root, model = tmp_path / "runs", ready.plan.model
+    kept = DiskStates(trunk_folder(root, model.sha256, "fake", "float64", 2), 10**9)
+    for example in (*ready.data.train, *ready.data.valid):
+        kept.put(example.key, np.zeros((len(example.ids), 4), dtype=np.float32))
+    base = FakeBase()
+    fake_train(ready.plan.config, "run", root, base=base, prepared=ready)
+    assert base.trunk == 2
+    fresh = FakeBase()
+    fake_train(ready.plan.config, "run", tmp_path / "elsewhere", base=fresh, prepared=ready)
+    assert fresh.trunk == 3
 
 
 def test_what_a_caller_prepared_is_not_prepared_again(

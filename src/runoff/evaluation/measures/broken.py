@@ -11,6 +11,7 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from runoff.evaluation.answers import Answer
@@ -90,29 +91,36 @@ def _zlib_ratio(text: str) -> float:
 def leaks(material: Material, answer: Answer) -> bool:
     """E4: nothing at all, template or thinking tokens, another speaker's turn, the question again, a foreign script.
 
-    What the author's own texts hold is never a leak.
+    What the author does himself is never a leak: some open with the question, some write "Question:".
     """
-    patterns, scripts = _author_allows(material.training, material.author)
+    author = _author(material.training, material.author)
     return (
         not answer.text.strip()
-        or any(pattern.search(answer.text) for pattern in patterns)
+        or any(pattern.search(answer.text) for pattern in author.never_writes)
         or any(token and token in answer.text for token in material.special_tokens)
-        or _echoes(answer)
+        or (not author.echoes and _echoes(answer.question, answer.text))
         or any(
-            count >= _FOREIGN_LETTERS and script not in scripts | _scripts([answer.question]).keys()
+            count >= _FOREIGN_LETTERS and script not in author.scripts | _scripts([answer.question]).keys()
             for script, count in _scripts([answer.text]).items()
         )
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Author:
+    """Which patterns he never writes, which scripts he writes in, whether he ever repeats the question."""
+
+    never_writes: tuple[re.Pattern[str], ...]
+    scripts: frozenset[str]
+    echoes: bool
+
+
 @lru_cache(maxsize=4)
-def _author_allows(
-    training: tuple[TrainingRow, ...], author: tuple[Answer, ...]
-) -> tuple[tuple[re.Pattern[str], ...], frozenset[str]]:
-    """The patterns that his texts never hold, and the scripts that they are written in."""
-    texts = [row.answer for row in training] + [answer.text for answer in author]
-    patterns = tuple(pattern for pattern in _LEAKS if not any(pattern.search(text) for text in texts))
-    return patterns, frozenset(_scripts(texts)) | {"LATIN"}
+def _author(training: tuple[TrainingRow, ...], held_out: tuple[Answer, ...]) -> _Author:
+    pairs = [(row.question, row.answer) for row in training] + [(one.question, one.text) for one in held_out]
+    texts = [text for _, text in pairs]
+    never = tuple(pattern for pattern in _LEAKS if not any(pattern.search(text) for text in texts))
+    return _Author(never, frozenset(_scripts(texts)) | {"LATIN"}, any(_echoes(*pair) for pair in pairs))
 
 
 def _scripts(texts: Iterable[str]) -> Counter[str]:
@@ -124,9 +132,9 @@ def _scripts(texts: Iterable[str]) -> Counter[str]:
     return scripts
 
 
-def _echoes(answer: Answer) -> bool:
-    asked = words(answer.question)
-    return len(asked) >= _ECHO_FROM_WORDS and words(answer.text)[: len(asked)] == asked
+def _echoes(question: str, text: str) -> bool:
+    asked = words(question)
+    return len(asked) >= _ECHO_FROM_WORDS and words(text)[: len(asked)] == asked
 
 
 def is_broken(material: Material, answer: Answer) -> bool:

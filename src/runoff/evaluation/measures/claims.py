@@ -118,9 +118,9 @@ def agreement(own: Claims, reference: Claims) -> int:
 def key_terms(texts: tuple[str, ...]) -> frozenset[str]:
     """The words that carry the training set's subject: highest summed TF-IDF, in at least 2 texts, at most 600."""
     documents = [Counter(words(text)) for text in texts]
-    common = function_words(" ".join(document.elements()) for document in documents) | NUMBER_WORDS.keys()
+    common = function_words(texts) | NUMBER_WORDS.keys()
     frequency = Counter(word for document in documents for word in document)
-    counts = sum(documents, Counter[str]())
+    counts = Counter(word for document in documents for word in document.elements())
     weight = {
         word: counts[word] * math.log(len(documents) / frequency[word])
         for word in frequency

@@ -87,7 +87,7 @@ def _swaps(pairs: str, *, both_ways: bool) -> dict[str, str]:
 def _swapping(table: dict[str, str]) -> Callable[[str], str | None]:
     """Replaces the first word of the table in a sentence, keeping its capital."""
     spellings = sorted(table, key=len, reverse=True)
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, spellings))})\b", re.IGNORECASE)
+    pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, spellings))})(?![\w-])", re.IGNORECASE)
 
     def change(sentence: str) -> str | None:
         match = pattern.search(sentence)

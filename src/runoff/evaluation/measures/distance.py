@@ -204,9 +204,12 @@ COSINE_DELTA = Measure(
         unit="1 - cosine of z",
         higher_is_better=False,
         matters=0.10,
-        what="The same z-scores as Burrows' Delta, by the angle between them (Smith and Aldridge 2011).",
+        what=(
+            "The same z-scores as Burrows' Delta, by the angle between them (Smith and Aldridge 2011); without the "
+            "base's answers to training questions there is no middle to take the angle from."
+        ),
         cannot_see=_DELTA_BLIND,
-        needs=(Need.ANSWERS, Need.TRAINING),
+        needs=(Need.ANSWERS, Need.TRAINING, Need.BASE_ON_TRAINING),
     ),
     _delta(_cosine),
 )

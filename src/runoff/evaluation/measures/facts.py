@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.material import Material, Need
+from runoff.evaluation.material import AUTHOR, Material, Need
 from runoff.evaluation.measures.claims import Claims, agreement, claims, key_terms, polarity
 from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, per_answer
@@ -14,11 +14,10 @@ from runoff.evaluation.measures.result import About, Dimension, Measure, Measure
 __all__ = ["FACTS"]
 
 Compute = Callable[[About, Material], MeasureResult]
+Score = Callable[[Claims, Claims], float | None]
 
 
-def _scored(
-    score: Callable[[Claims, Claims], float | None], part: Callable[[Claims], Claims] = lambda all: all
-) -> Compute:
+def _scored(score: Score, part: Callable[[Claims], Claims] = lambda whole: whole) -> Compute:
     """The mean over answers of a score of an answer's claims and its reference's."""
 
     def compute(about: About, material: Material) -> MeasureResult:
@@ -29,9 +28,23 @@ def _scored(
                 return None
             return score(*(part(claims(text, answer.question, terms)) for text in (answer.text, answer.reference)))
 
-        return per_answer(about, material, value)
+        found = per_answer(about, material, value)
+        return replace(found, details={AUTHOR: _by_chance([value(answer) for answer in _dealt(material.author)])})
 
     return compute
+
+
+def _dealt(author: tuple[Answer, ...]) -> Iterator[Answer]:
+    """The author's answers, each under a question half the test set away."""
+    half = len(author) // 2
+    for answer, other in zip(author, author[half:] + author[:half], strict=True):
+        yield replace(answer, text=other.text)
+
+
+def _by_chance(values: list[float | None]) -> dict[str, float]:
+    """What the author's answers to other questions come to: agreement that says nothing."""
+    known = [value for value in values if value is not None]
+    return {"the author's answers to other questions": sum(known) / len(known)} if known else {}
 
 
 def _precision(own: Claims, reference: Claims) -> float | None:
@@ -76,7 +89,7 @@ _ABOUT = About(
     what=(
         "Numbers with their units, subject terms (the training set's highest TF-IDF) and the yes or no of the first "
         "sentence, in the answer and in the author's answer to the same question; what the question holds already is "
-        "left out. F1 per answer, and its mean."
+        "left out. F1 per answer, and its mean. Beside it what the author's answers to other questions would get."
     ),
     cannot_see=_BLIND,
     needs=(Need.ANSWERS, Need.REFERENCES, Need.TRAINING),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runoff.plan.findings.check import Seen, check, count_of, listed
+from runoff.plan.unknown import Unknown
 
 if TYPE_CHECKING:
     from runoff.plan.data_facts import SplitFacts
@@ -234,6 +235,23 @@ def test_without_a_test_set(draft: Draft) -> Iterator[Seen]:
         yield Seen(draft.place("test"), "test is true, and there is no test.jsonl.", why, "test: false")
 
 
+@check("D317", "error")
+def no_training_rows(draft: Draft) -> Iterator[Seen]:
+    """The data folder has no train.jsonl, or no row in it can be read."""
+    if draft.rows.split("train") is None:
+        held_out = listed([split.name for split in draft.rows.splits]) or "nothing that can be read"
+        what = f"There are no training rows; the folder holds {held_out}."
+        yield Seen(draft.place("data"), what, "There is nothing to train on.")
+
+
+@check("D318", "error")
+def rows_that_the_template_refuses(draft: Draft) -> Iterator[Seen]:
+    """The model's chat template refuses a row's messages: roles out of turn, or a role that it does not know."""
+    data = draft.facts.data
+    if isinstance(data, Unknown) and data.broken and draft.template.present:
+        yield Seen(draft.place("data"), f"{data.why}.", "The row can't be turned into tokens.")
+
+
 CHECKS = (
     row_that_cant_be_read,
     last_message_not_the_assistants,
@@ -251,6 +269,8 @@ CHECKS = (
     answers_without_an_end_token,
     mask_prompt_on_text_rows,
     test_without_a_test_set,
+    no_training_rows,
+    rows_that_the_template_refuses,
 )
 OF_ROWS = (
     row_that_cant_be_read,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -266,6 +267,14 @@ def seldom_stops_early(draft: Draft) -> Iterator[Seen]:
         )
 
 
+@check("S118", "error")
+def learning_rate_without_bound(draft: Draft) -> Iterator[Seen]:
+    """The schedule multiplies the learning rate by more than 1 at each update, until it is beyond all numbers."""
+    if not math.isfinite(draft.pace.learning_rate_sum):
+        what = f"The learning rate grows beyond all numbers within {draft.pace.optimizer_updates:,} updates."
+        yield Seen(draft.place("lr_schedule.arguments"), what, "The weights would be NaN.")
+
+
 CHECKS = (
     unknown_key,
     refused_key,
@@ -284,4 +293,5 @@ CHECKS = (
     longer_than_the_model_reads,
     nothing_to_learn_with,
     seldom_stops_early,
+    learning_rate_without_bound,
 )

@@ -144,7 +144,8 @@ def _settings(version: Version, tree: Mapping[str, Any], places: Mapping[str, st
         yield from (
             ToolValue(f"lora_parameters.{key}", value, f"default of {name}") for key, value in effective.items()
         )
-    if version < (0, 14, 2) and {"rank", "alpha", "scale"} <= effective.keys():
+    factors = [effective.get(key) for key in ("rank", "alpha", "scale")]
+    if version < (0, 14, 2) and all(isinstance(factor, int | float) and factor for factor in factors):
         scale = effective["scale"] * effective["alpha"] / effective["rank"]
         yield ToolValue("effective scale", scale, "scale x alpha / rank, up to 0.14.1")
 
@@ -163,9 +164,10 @@ def _lora_defaults(version: Version) -> dict[str, Any]:
 
 def _counts(version: Version, values: Mapping[str, Any], around: Around) -> Iterator[ToolValue]:
     iters, batch = values["iters"], values["batch_size"]
-    if not all(isinstance(values[key], int) and values[key] > 0 for key in ("iters", "batch_size", "steps_per_eval")):
-        return
     each = values.get("grad_accumulation_steps", 1)
+    whole = (iters, batch, each, values["steps_per_eval"], values["save_every"])
+    if not all(type(number) is int and number > 0 for number in whole) or type(values["val_batches"]) is not int:
+        return
     yield ToolValue("optimizer updates", iters // each, f"{iters} iterations / {each}, rounded down")
     yield ToolValue("rows per update", batch * each, f"{batch} rows x {each} iterations")
     if around.train_rows:
@@ -261,7 +263,8 @@ def _fix(version: Version, key: str, wanted: Any, tree: Mapping[str, Any]) -> st
     """What to write so that this version does what the key asks for."""
     if not key.startswith("lora_parameters."):
         return f"{key}: {as_text(wanted)}" if key in _KEYS and _KEYS[key].reads(version) else ""
-    whole = _lora_defaults(version) | dict(tree.get("lora_parameters") or {})
+    lora = tree.get("lora_parameters")
+    whole = _lora_defaults(version) | (dict(lora) if isinstance(lora, Mapping) else {})
     for name, translate in TRANSLATIONS.items():
         translated = translate(tree[name], tree) if name in tree else ""
         if isinstance(translated, Translated) and translated.key.startswith("lora_parameters."):

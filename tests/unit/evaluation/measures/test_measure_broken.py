@@ -87,7 +87,9 @@ def test_plain_answers_do_not_leak(text: str) -> None:
 
 
 def test_what_the_author_writes_himself_is_no_leak() -> None:
-    own = Material({}, (TrainingRow("q", "Question: why? Привет всем."),))
+    asked = "How do I boil an egg for breakfast?"
+    own = Material({}, (TrainingRow("q", "Question: why? Привет всем."), TrainingRow(asked, f"**{asked}**\n\nSlowly.")))
+    assert not leaks(own, _answer(f"{asked} Four minutes.", question=asked))
     assert not leaks(own, _answer("Question: why not? Привет."))
     assert not leaks(MATERIAL, _answer("Спасибо means thanks.", question="What does спасибо mean?"))
 

@@ -134,6 +134,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "S115": (settings(max_seq_length="8192"), "the model's context is 4,096 tokens"),
     "S116": (settings(learning_rate="0"), "The learning rate is 0"),
     "S117": (settings(early_stopping="{patience: 2}"), "waits for 2 validations"),
+    "S118": (
+        settings(lr_schedule="{name: exponential_decay, arguments: [1.0e-4, 1000.0]}"),
+        "grows beyond all numbers within 200 updates",
+    ),
     "C201": (settings(grad_accumulation_steps="40"), "400 iterations make 10 optimizer updates of 80 rows"),
     "C202": (settings(iters="410"), "20.50 epochs; 1, 2 and 3 epochs are 20, 40 and 60"),
     "C203": (settings(iters="12", grad_accumulation_steps="1"), "16 of 40 training rows are never seen"),
@@ -162,6 +166,8 @@ CASES: dict[str, tuple[Change, str]] = {
     "D314": (template(ENDLESS), "40 of 40 training rows do not end in an end token"),
     "D315": (both(as_text, settings(mask_prompt="true")), "40 train rows are plain text"),
     "D316": (settings(test="true"), "there is no test.jsonl"),
+    "D317": (lambda case: case.rows.pop("train"), "There are no training rows; the folder holds valid"),
+    "D318": (template("{{ raise_exception('no such role') }}"), "no such role"),
     "D321": (same(("train", 0), ("train", 9)), "train row 10 = 1"),
     "D322": (same(("train", 0), ("valid", 9)), "valid row 10 = train row 1"),
     "D323": (near(("train", 2), ("train", 3)), "train row 4 and 3"),
@@ -255,8 +261,8 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
     assert [str(finding) for finding in case.look(tmp_path).findings if finding.code[0] == "T"] == []
 
 
-PASTED = {"arguments": "lr_schedule.arguments", "warmup": "lr_schedule.warmup", "warmup_init": "lr_schedule.warmup_init",
-          "keys": "lora_parameters.keys"}  # fmt: skip
+SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
+PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
 NOT_SETTINGS = {"D306", "D309", "D310", "D321", "D322", "D324", "D325", "D326", "D327"}
 
 
