@@ -7,8 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runoff.config.document import settings_document
+from runoff.evaluation.measures.document import measures_page
+from runoff.plan.findings import docs as findings_document
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_document}
+PAGES: dict[str, Callable[[], str]] = {
+    "findings.md": findings_document,
+    "measures.md": measures_page,
+    "settings.md": settings_document,
+}
 
 
 def main() -> int:

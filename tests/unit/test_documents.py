@@ -7,8 +7,8 @@ import runpy
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -30,15 +30,15 @@ def commands() -> list[str]:
 
 def parse(line: str) -> None:
     """Parse a command line against the real command, without running it."""
-    group = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     words = shlex.split(line)[1:]
-    context = click.Context(group, info_name="runoff")
-    while isinstance(group, click.Group):
-        name = words.pop(0)
-        found = group.get_command(context, name)
-        assert found is not None, f"{line}: there is no verb {name}"
-        group = found
-    group.make_context(line, words)
+    while True:
+        context = command.make_context(line, list(words))
+        if not hasattr(command, "resolve_command"):
+            return
+        while words and words[0].startswith("-"):
+            words.pop(0)
+        _, command, words = command.resolve_command(context, words)
 
 
 def test_documents_hold_commands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,11 @@ def command(
     """Train one run and keep everything about it in its folder."""
     from runoff.cli.output import TrainingView, say, show_plan
     from runoff.config import load_config
+    from runoff.runs import free_folder
     from runoff.training import prepare, train
 
+    if not resume:  # before anything is loaded or counted
+        free_folder(name or config.stem, runs, overwrite=overwrite)
     loaded = load_config(config, override or ())
     for note in loaded.notes:
         say(str(note))
@@ -49,5 +53,6 @@ def command(
         f"{result['adapter_iteration']}: {result['adapter_reason']}."
     )
     if run.identity.status == "interrupted":
-        say(f"Go on with: runoff train {config} --name {run.name} --resume")
+        options = [*(["--runs", str(runs)] if runs else []), *(f"--set={text}" for text in override or ())]
+        say(f"Go on with: runoff train {shlex.join([str(config), '--name', run.name, '--resume', *options])}")
         raise typer.Exit(130)

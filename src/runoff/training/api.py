@@ -33,6 +33,7 @@ from runoff.plan import (
     data_facts,
     encode_dataset,
     layout,
+    machine_facts,
     make_plan,
     read_model_facts,
 )
@@ -68,7 +69,8 @@ def prepare(config: Config, *, say: Callable[[str], None] | None = None) -> Prep
     folder = get_model(config.settings.model, progress=say)
     tokenizer = load_tokenizer(folder)
     encoded = encode_dataset(load_dataset(config.settings), tokenizer, config.settings)
-    return Prepared(make_plan(config, read_model_facts(folder), data_facts(encoded)), encoded, tokenizer)
+    plan = make_plan(config, read_model_facts(folder), data_facts(encoded), machine_facts(config))
+    return Prepared(plan, encoded, tokenizer)
 
 
 def train(

@@ -11,8 +11,8 @@ import numpy as np
 import safetensors.numpy
 
 from runoff.importers import ImportedRun, import_runs
-from runoff.importers.facts import Facts, Reading, SourceFile
 from runoff.importers.api import read_file
+from runoff.importers.facts import Facts, Reading, SourceFile
 from runoff.runs import MetricRow, Value
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "importers"
@@ -122,7 +122,9 @@ def codes(imported: ImportedRun) -> list[str]:
     return [finding.code for finding in imported.merged.plan.findings]
 
 
-def mlx_adapter(path: Path, blocks: tuple[int, ...] = (2, 3), rank: int = 4, layers: tuple[str, ...] = ("self_attn.q_proj",)) -> Path:
+def mlx_adapter(
+    path: Path, blocks: tuple[int, ...] = (2, 3), rank: int = 4, layers: tuple[str, ...] = ("self_attn.q_proj",)
+) -> Path:
     tensors = {}
     for block in blocks:
         for layer in layers:

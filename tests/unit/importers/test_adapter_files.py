@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from tests.unit.importers.given import GOLDEN, facts_of, kind_of, mlx_adapter, mlx_config, read, write
 
 from runoff.errors import ImportFailed
 from runoff.importers.versions import range_of
-from tests.unit.importers.given import GOLDEN, facts_of, kind_of, mlx_adapter, mlx_config, read, write
 
 
 def told(path: Path) -> dict[str, Any]:
@@ -27,11 +27,28 @@ def test_mlx_config_opens_lora_parameters_and_names_each_line(tmp_path: Path) ->
 
 
 OLD = {
-    "adapter_path": "adapters", "batch_size": 4, "data": "data/", "iters": 100, "learning_rate": 1e-5, "lora_layers": 16,
-    "lora_parameters": {"rank": 8, "alpha": 16, "dropout": 0.0, "scale": 10.0}, "lr_schedule": None, "max_seq_length": 2048,
-    "model": "m", "resume_adapter_file": None, "save_every": 100, "seed": 0, "steps_per_eval": 200, "use_dora": False,
-    "steps_per_report": 10, "test": False, "test_batches": 500, "train": True, "val_batches": 25, "config": None,
-}  # fmt: skip
+    "adapter_path": "adapters",
+    "batch_size": 4,
+    "data": "data/",
+    "iters": 100,
+    "learning_rate": 1e-5,
+    "lora_layers": 16,
+    "lora_parameters": {"rank": 8, "alpha": 16, "dropout": 0.0, "scale": 10.0},
+    "lr_schedule": None,
+    "max_seq_length": 2048,
+    "model": "m",
+    "resume_adapter_file": None,
+    "save_every": 100,
+    "seed": 0,
+    "steps_per_eval": 200,
+    "use_dora": False,
+    "steps_per_report": 10,
+    "test": False,
+    "test_batches": 500,
+    "train": True,
+    "val_batches": 25,
+    "config": None,
+}
 REPORTERS = {"report_to": ..., "project_name": ...}
 
 
@@ -39,15 +56,23 @@ REPORTERS = {"report_to": ..., "project_name": ...}
     ("body", "versions"),
     [
         (OLD, "0.6.0 or later, before 0.19.0"),
-        (mlx_config(optimizer_config=..., optimizer=..., grad_accumulation_steps=..., **REPORTERS), "0.19.0 or later, before 0.22.0"),
-        (mlx_config(optimizer_config={"adam": {}, "adamw": {}}, grad_accumulation_steps=..., **REPORTERS), "0.22.0 or later, before 0.26.4"),
+        (
+            mlx_config(optimizer_config=..., optimizer=..., grad_accumulation_steps=..., **REPORTERS),
+            "0.19.0 or later, before 0.22.0",
+        ),
+        (
+            mlx_config(optimizer_config={"adam": {}, "adamw": {}}, grad_accumulation_steps=..., **REPORTERS),
+            "0.22.0 or later, before 0.26.4",
+        ),
         (mlx_config(grad_accumulation_steps=..., wandb=None), "0.26.4 or later, before 0.28.3"),
         (mlx_config(grad_accumulation_steps=1), "0.28.3 or later, before 0.31.2"),
         (mlx_config(clear_cache_threshold=0), "0.31.2 or later, before 0.32.0"),
         (mlx_config(clear_cache_threshold=0, trust_remote_code=False), "0.32.0 or later"),
     ],
-)  # fmt: skip
-def test_the_version_is_read_off_the_arguments_that_are_there(tmp_path: Path, body: dict[str, Any], versions: str) -> None:
+)
+def test_the_version_is_read_off_the_arguments_that_are_there(
+    tmp_path: Path, body: dict[str, Any], versions: str
+) -> None:
     facts = facts_of(write(tmp_path / "adapter_config.json", body))
     assert str(range_of(facts.clues)) == versions
 
@@ -59,7 +84,9 @@ def test_the_real_config_of_0_32(tmp_path: Path) -> None:
 
 def test_a_key_that_the_yaml_brought_along_proves_no_version(tmp_path: Path) -> None:
     old = mlx_config(grad_accumulation_steps=8, optimizer_config=..., optimizer=..., **REPORTERS)
-    assert str(range_of(facts_of(write(tmp_path / "adapter_config.json", old)).clues)) == "0.19.0 or later, before 0.22.0"
+    assert (
+        str(range_of(facts_of(write(tmp_path / "adapter_config.json", old)).clues)) == "0.19.0 or later, before 0.22.0"
+    )
 
 
 def test_peft_config(tmp_path: Path) -> None:
@@ -108,10 +135,13 @@ def test_a_cut_adapter_is_one_sentence_without_a_path(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ['{"peft_type": "LORA", "r": 8', "{", '{"lora_parameters": [1], "num_layers": {}}', "[]"])
+@pytest.mark.parametrize(
+    "text", ['{"peft_type": "LORA", "r": 8', "{", '{"lora_parameters": [1], "num_layers": {}}', "[]"]
+)
 def test_broken_configs_are_a_sentence_or_facts(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "adapter_config.json", text)
-    try:
+    if text.startswith('{"lora'):
+        assert read(path).facts
+        return
+    with pytest.raises(ImportFailed, match=r"^adapter_config\.json: "):
         read(path)
-    except ImportFailed as error:
-        assert str(error).startswith("adapter_config.json: ")

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.unit.importers.given import codes, count, mlx_adapter, mlx_config, old_log, one, setting, write
 from typer.testing import CliRunner
 
 from runoff.errors import ImportFailed
 from runoff.importers import import_runs
 from runoff.runs import load_run
-from tests.unit.importers.given import codes, count, mlx_adapter, mlx_config, old_log, one, setting, write
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -45,7 +45,9 @@ def test_originals_are_kept_untouched_with_their_hashes(tmp_path: Path, given: l
         assert hashlib.sha256(copy).hexdigest() == entry["sha256"]
     names = {entry["path"] for entry in run.identity.imported["files"]}
     assert names == {"run.log", *(f"run/{path.name}" for path in given[0].iterdir())}
-    assert (run.folder.adapter / "adapters.safetensors").read_bytes() == (given[0] / "adapters.safetensors").read_bytes()
+    assert (run.folder.adapter / "adapters.safetensors").read_bytes() == (
+        given[0] / "adapters.safetensors"
+    ).read_bytes()
 
 
 def test_the_tensors_are_the_last_word(tmp_path: Path, given: list[Path]) -> None:
@@ -68,9 +70,9 @@ def test_a_folder_with_two_runs_makes_two(tmp_path: Path) -> None:
 
 
 def test_default_folders_of_the_same_name_are_not_mixed(tmp_path: Path) -> None:
-    for name in ("a", "b"):
+    for seed, name in enumerate("ab"):
         folder = tmp_path / name / "adapters"
-        write(folder / "adapter_config.json", mlx_config(adapter_path="adapters", config=None))
+        write(folder / "adapter_config.json", mlx_config(adapter_path="adapters", config=None, seed=seed))
         mlx_adapter(folder / "adapters.safetensors")
     report = import_runs([tmp_path / "a", tmp_path / "b"], root=tmp_path / "runs")
     assert [len(each.files) for each in report.imported] == [2, 2]
@@ -79,13 +81,15 @@ def test_default_folders_of_the_same_name_are_not_mixed(tmp_path: Path) -> None:
 
 def test_a_nameless_log_goes_with_the_only_configuration_and_says_so(tmp_path: Path) -> None:
     log = old_log().replace("Saved final weights to out/run/adapters.safetensors.\n", "")
-    run = one(tmp_path, write(tmp_path / "mine.yaml", "iters: 40\nnum_layers: 16\n"), write(tmp_path / "other.log", log))
+    run = one(
+        tmp_path, write(tmp_path / "mine.yaml", "iters: 40\nnum_layers: 16\n"), write(tmp_path / "other.log", log)
+    )
     assert any("names no run" in note for note in run.merged.plan.notes)
 
 
 def test_a_summary_that_contradicts_the_log_is_a_finding(tmp_path: Path) -> None:
-    log = write(tmp_path / "run.log", old_log())
-    metrics = write(tmp_path / "run_metrics.json", {"final_iteration": 40, "final_train_loss": 9.9})
+    log = write(tmp_path / "mine.log", old_log())
+    metrics = write(tmp_path / "mine_metrics.json", {"final_iteration": 40, "final_train_loss": 9.9})
     run = one(tmp_path, log, metrics)
     assert "I104" in codes(run)
     assert [row.nats_per_target_token for row in run.merged.rows if row.kind == "train"][-1] == 1.7
@@ -225,7 +229,9 @@ def test_a_folder_of_thousands_of_files(tmp_path: Path) -> None:
     assert one(tmp_path, folder).files == ("many/a.log",)
 
 
-@pytest.mark.parametrize("name", ["a.log", "adapters.safetensors", "m.csv", "m.jsonl", "a.yaml", "events.out.tfevents.1.x"])
+@pytest.mark.parametrize(
+    "name", ["a.log", "adapters.safetensors", "m.csv", "m.jsonl", "a.yaml", "events.out.tfevents.1.x"]
+)
 def test_two_gigabytes_of_nothing(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with path.open("wb") as file:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.unit.importers.given import GOLDEN, facts_of, rows_of, write
 
 
@@ -28,7 +27,9 @@ def test_version_5_prints_four_digits_as_text(tmp_path: Path) -> None:
 def test_the_bar_behind_a_report_tells_the_updates_as_trainer_state_has_them() -> None:
     rows = rows_of(GOLDEN / "trl_both_streams.log") + rows_of(GOLDEN / "trl_both_streams.log", "validation")
     state = json.loads((GOLDEN / "peft" / "checkpoint-16" / "trainer_state.json").read_text())
-    truth = {("loss" in entry, entry["step"]): entry.get("loss", entry.get("eval_loss")) for entry in state["log_history"]}
+    truth = {
+        ("loss" in entry, entry["step"]): entry.get("loss", entry.get("eval_loss")) for entry in state["log_history"]
+    }
     read = {(row.kind == "train", row.optimizer_updates): row.nats_per_target_token for row in rows}
     assert read == {key: pytest.approx(loss, abs=6e-4) for key, loss in truth.items()}
 
@@ -40,7 +41,8 @@ def test_without_the_bar_the_updates_are_unknown() -> None:
 def test_the_banner_of_trainer_and_of_unsloth(tmp_path: Path) -> None:
     trainer = (
         "***** Running training *****\n  Num examples = 1,367\n  Num Epochs = 3\n"
-        "  Instantaneous batch size per device = 2\n  Total train batch size (w. parallel, distributed & accumulation) = 8\n"
+        "  Instantaneous batch size per device = 2\n"
+        "  Total train batch size (w. parallel, distributed & accumulation) = 8\n"
         "  Gradient Accumulation steps = 4\n  Total optimization steps = 513\n"
         "***** Running Evaluation *****\n  Num examples = 342\n"
         "trainable params: 6,717,440 || all params: 3,081,816,064 || trainable%: 0.2180\n"

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.unit.importers.given import GOLDEN, facts_of, read, rows_of, write
 
 

@@ -4,9 +4,20 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from tests.unit.importers.given import (
+    codes,
+    count,
+    facts_of,
+    old_log,
+    one,
+    read,
+    rows_of,
+    train_line,
+    validation_line,
+    write,
+)
 
 from runoff.importers.lines import blocks, clean, half_width, lines_with
-from tests.unit.importers.given import codes, count, facts_of, old_log, one, read, rows_of, train_line, validation_line, write
 
 
 def test_a_restart_begins_a_new_segment(tmp_path: Path) -> None:
@@ -43,12 +54,16 @@ def test_the_same_rows_in_two_files_count_once(tmp_path: Path) -> None:
     whole = old_log(save="out/x")
     part = "\n".join(whole.splitlines()[-4:]) + "\n"
     imported = one(tmp_path, write(tmp_path / "x.log", whole), write(tmp_path / "x_tail.log", part))
-    assert len(imported.merged.rows) == len(rows_of(tmp_path / "x.log")) + len(rows_of(tmp_path / "x.log", "validation"))
+    assert len(imported.merged.rows) == len(rows_of(tmp_path / "x.log")) + len(
+        rows_of(tmp_path / "x.log", "validation")
+    )
     assert "I104" not in codes(imported)
 
 
 def test_what_looks_like_metrics_and_is_none_is_shown(tmp_path: Path) -> None:
-    reading = read(write(tmp_path / "a.log", train_line(10) + "Iter 20: Train loss 1.4\nepoch 3 loss: 0.3 acc: 0.9\nhello\n"))
+    reading = read(
+        write(tmp_path / "a.log", train_line(10) + "Iter 20: Train loss 1.4\nepoch 3 loss: 0.3 acc: 0.9\nhello\n")
+    )
     assert (reading.tally.read, reading.tally.skipped, reading.tally.not_understood) == (4, 1, 2)
     assert reading.tally.samples[0] == "a.log:2: Iter 20: Train loss 1.4"
 
@@ -112,6 +127,8 @@ def test_clean_takes_colours_and_cursor_movements_away() -> None:
     assert clean(raw) == "   5 ▼"
 
 
-@pytest.mark.parametrize(("text", "width"), [("1.443", 5e-4), ("1.000e-05", 5e-9), ("12", None), ("nan", None), ("0.6", 0.05)])
+@pytest.mark.parametrize(
+    ("text", "width"), [("1.443", 5e-4), ("1.000e-05", 5e-9), ("12", None), ("nan", None), ("0.6", 0.05)]
+)
 def test_half_width(text: str, width: float | None) -> None:
     assert half_width(text) == (pytest.approx(width) if width else None)

@@ -4,9 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.importers.given import (
+    GOLDEN,
+    count,
+    facts_of,
+    kind_of,
+    one,
+    read,
+    rows_of,
+    setting,
+    tensorboard_event,
+    write,
+)
 
 from runoff.errors import ImportFailed
-from tests.unit.importers.given import GOLDEN, count, facts_of, kind_of, one, read, rows_of, setting, tensorboard_event, write
 
 
 def test_trainer_state_is_exact_and_counts_updates() -> None:
@@ -123,12 +134,18 @@ def test_wandbs_local_files(tmp_path: Path) -> None:
     write(files.parent / "run-abc.wandb", b":W&B\x00")
     run = one(tmp_path, files.parent)
     assert setting(run, "learning_rate").value == 0.001
-    assert {(row.kind, row.optimizer_updates) for row in run.merged.rows} == {("train", None), ("train", 40), ("validation", 40)}
+    assert {(row.kind, row.optimizer_updates) for row in run.merged.rows} == {
+        ("train", None),
+        ("train", 40),
+        ("validation", 40),
+    }
     assert any("curve" in note for note in run.merged.plan.notes)
 
 
 def test_metrics_files_of_scripts(tmp_path: Path) -> None:
-    path = write(tmp_path / "all_results.json", {"epoch": 3.0, "eval_loss": 1.5, "train_loss": 1.25, "eval_runtime": 1.0})
+    path = write(
+        tmp_path / "all_results.json", {"epoch": 3.0, "eval_loss": 1.5, "train_loss": 1.25, "eval_runtime": 1.0}
+    )
     reading = read(path)
     assert {(row.kind, row.nats_per_target_token, row.epoch) for row in reading.facts[0].rows} == {
         ("train", 1.25, 3.0),

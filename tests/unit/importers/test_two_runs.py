@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.importers.given import codes, count, mlx_config, one, setting, train_line, validation_line, write
 
 from runoff.importers import ImportedRun
-from tests.unit.importers.given import codes, count, mlx_config, one, setting, train_line, validation_line, write
 
 YAML = """\
 # as its owner wrote it
@@ -36,7 +36,14 @@ RUN4: dict[str, Any] = {"iters": 1600, "num_layers": 12, "grad_accumulation_step
 
 
 def config(name: str, **changes: Any) -> dict[str, Any]:
-    shared = {"data": "data/training", "lora_rank": 8, "use_dora": False, "steps_per_report": 50, "save_every": 500, "steps_per_eval": 200}
+    shared = {
+        "data": "data/training",
+        "lora_rank": 8,
+        "use_dora": False,
+        "steps_per_report": 50,
+        "save_every": 500,
+        "steps_per_eval": 200,
+    }
     place = {"adapter_path": f"models/SmolLM3-3B_{name}", "config": f"{name}.yaml"}
     return mlx_config(**(shared | place | changes))
 
@@ -57,7 +64,11 @@ def run3(tmp_path: Path) -> ImportedRun:
     "final_val_time_sec": 28.928
   }
 }"""
-    tail = validation_line(1800) + train_line(1800) + "Saved final weights to models/SmolLM3-3B_run3/adapters.safetensors.\n"
+    tail = (
+        validation_line(1800)
+        + train_line(1800)
+        + "Saved final weights to models/SmolLM3-3B_run3/adapters.safetensors.\n"
+    )
     return one(
         tmp_path,
         write(tmp_path / "run3.yaml", yaml),
@@ -92,7 +103,10 @@ def test_row_1_and_2_alpha_and_dropout_were_not_read(run3: ImportedRun, run4: Im
         assert values == [8, 20.0, 0.0]
         assert count(run, "alpha").value == 160
     ignored = [finding for finding in run4.merged.plan.findings if finding.code == "I101"]
-    assert {finding.what.split()[4] for finding in ignored if finding.level == "warning"} == {"lora_alpha:", "lora_dropout:"}
+    assert {finding.what.split()[4] for finding in ignored if finding.level == "warning"} == {
+        "lora_alpha:",
+        "lora_dropout:",
+    }
     assert all(finding.place.startswith("run4.yaml:") for finding in ignored)
 
 
@@ -124,7 +138,7 @@ def test_row_10_the_yaml_and_the_record_disagree(run4: ImportedRun) -> None:
     value = setting(run4, "max_seq_length")
     assert (value.value, value.declared) == (700, 800)
     (finding,) = [finding for finding in run4.merged.plan.findings if finding.code == "I102"]
-    assert finding.place == "run4.yaml:15"
+    assert finding.place == "run4.yaml:16"
     assert "SmolLM3-3B_run4/adapter_config.json:" in finding.what
 
 

@@ -1,0 +1,169 @@
+"""Lines of a text of any size, and printed numbers with their rounding.
+
+Owns: streaming (memory bounded by two blocks), terminal escapes, carriage returns, half-widths. Must not: know
+what a line means.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from runoff.errors import ImportFailed
+from runoff.importers.facts import SourceFile
+
+__all__ = [
+    "blocks",
+    "clean",
+    "half_width",
+    "json_line",
+    "lines_with",
+    "number",
+    "read_object",
+    "read_text",
+    "shared_rounding",
+    "without_redraws",
+]
+
+BLOCK_BYTES = 1 << 20
+KEPT_REDRAWS = 3
+MAX_DOCUMENT_BYTES = 64 << 20
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
+
+
+def blocks(file: BinaryIO) -> Iterator[tuple[str, bool]]:
+    """Pieces of about 1 MiB that end where a line ends, and whether that end is there (not at a file cut short).
+
+    The bytes come as Latin-1, which keeps every one of them: Python searches text faster than bytes. A line of more
+    than 1 MiB is none of a log's and is passed over.
+    """
+    rest = ""
+    while chunk := file.read(BLOCK_BYTES):
+        text = rest + chunk.decode("latin-1")
+        end = text.rfind("\n") + 1 or text.rfind("\r") + 1
+        if end:
+            yield text[:end], True
+        rest = text[end:] if len(text) - end <= BLOCK_BYTES else ""
+    if rest:
+        yield rest, False
+
+
+def without_redraws(block: str) -> str:
+    """A block without most of the redrawn progress bars (`40%|####    | 4/10`), which can be nearly all of it.
+
+    No line break goes; of each row of redraws a few stay, since Hugging Face's tell the updates.
+    """
+    if "%|" not in block or "\r" not in block:
+        return block
+    kept, redraws = [], 0
+    for piece in block.split("\r"):
+        redraws = redraws + 1 if _is_redraw(piece) else 0
+        if redraws <= KEPT_REDRAWS:
+            kept.append(piece)
+    return "\r".join(kept)
+
+
+def _is_redraw(piece: str) -> bool:
+    return "%|" in piece and "\n" not in piece and "Iter " not in piece and "{'" not in piece
+
+
+def lines_with(block: str, needles: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """(line breaks before it, start, end) of each line of a block that holds a needle, in order.
+
+    Searches the block a needle at a time, at memory speed, instead of looking at every line. Carriage returns part
+    lines too (bars and terminals redraw with them), but editors number lines by line breaks alone, and so do we.
+    """
+    flat = block.replace("\r", "\n") if "\r" in block else block
+    starts = set()
+    for needle in needles:
+        at = flat.find(needle)
+        while at >= 0:
+            starts.add(flat.rfind("\n", 0, at) + 1)
+            end = flat.find("\n", at)
+            at = flat.find(needle, end) if end >= 0 else -1
+    breaks = before = 0
+    for start in sorted(starts):
+        breaks += block.count("\n", before, start)
+        before = start
+        end = flat.find("\n", start)
+        yield breaks, start, end if end >= 0 else len(flat)
+
+
+def clean(raw: str) -> str:
+    """A raw line as text without colours and cursor movements."""
+    if "\x1b" in raw:
+        raw = _ESCAPES.sub("", raw)
+    return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "replace")
+
+
+def number(text: str) -> float:
+    """A printed number: thousands separators, nan and inf.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return float(text.replace(",", "")) if "," in text else float(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _half_width(decimals: int, exponent: int) -> float:
+    return float(f"5e{exponent - decimals - 1}")
+
+
+def half_width(text: str) -> float | None:
+    """Half of the last printed digit: 0.0005 for `1.443`; None for whole numbers, nan and inf."""
+    mantissa, _, exponent = text.lower().partition("e")
+    point = mantissa.find(".")
+    if point < 0:
+        return None
+    return _half_width(len(mantissa) - point - 1, int(exponent or 0))
+
+
+@functools.lru_cache(maxsize=4096)
+def shared_rounding(*items: tuple[str, float | None]) -> dict[str, float]:
+    """One dictionary for all rows that are rounded alike; callers must not change it."""
+    return {key: width for key, width in items if width is not None}
+
+
+def read_text(source: SourceFile) -> str:
+    """A whole small document.
+
+    Raises:
+        ImportFailed: too large to be one, or not to be read.
+    """
+    if source.size > MAX_DOCUMENT_BYTES:
+        raise ImportFailed(f"{source.name}: has {source.size:,} bytes, too many for a document of this kind.")
+    try:
+        return source.path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
+
+
+def read_object(source: SourceFile) -> tuple[dict[str, Any], str]:
+    """A JSON object and its text.
+
+    Raises:
+        ImportFailed: no JSON, cut short, or another kind of value.
+    """
+    text = read_text(source)
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ImportFailed(f"{source.name}: is not whole JSON ({error}). Was the copy interrupted?") from None
+    if not isinstance(body, dict):
+        raise ImportFailed(f"{source.name}: holds a JSON {type(body).__name__}, but an object was expected.")
+    return body, text
+
+
+def json_line(text: str, key: str) -> int:
+    """The line that a dotted key stands on in a JSON text; 1 where it can't be found."""
+    position = 0
+    for part in key.split("."):
+        found = re.compile(rf'"{re.escape(part)}"\s*:').search(text, position)
+        if found is None:
+            return 1
+        position = found.start()
+    return text.count("\n", 0, position) + 1

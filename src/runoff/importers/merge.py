@@ -1,0 +1,244 @@
+"""One group of files becomes one record: tool and version, settings in force, counts, rows, findings.
+
+Must not: read or write files, or know a format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runoff.importers.counts import Evidence, hugging_face_counts, mlx_counts
+from runoff.importers.effective import Effective, Sources
+from runoff.importers.facts import AdapterTensors, Clue, Facts, Told
+from runoff.importers.group import Group, Item
+from runoff.importers.rows import Curve, merge_rows, row_findings
+from runoff.importers.rules_hf import hugging_face_rules
+from runoff.importers.rules_mlx_lm import believed, declared_names, mlx_lm_rules, peak_memory
+from runoff.importers.shapes import shape_counts
+from runoff.importers.versions import Range, parse_version, range_of
+from runoff.plan import Finding
+from runoff.runs import MetricRow, PlanRecord, Value
+
+__all__ = ["Hand", "Merged", "merge"]
+
+_MLX = ("mlx-lm", "mlx-lm-lora")
+_HUGGING_FACE = ("llama-factory", "axolotl", "trl", "unsloth", "transformers", "peft")
+_ORDER = (
+    "mlx-lm-lora",
+    "unsloth-mlx",
+    "mlx-lm",
+    "llama-factory",
+    "axolotl",
+    "unsloth",
+    "trl",
+    "torchtune",
+    "nanochat",
+    "transformers",
+    "peft",
+)
+LOSSES = {
+    "mlx-lm": "mlx-lm: training loss is the mean of the micro-batches' token means since the last report, while the "
+    "weights move; validation loss is the mean over tokens, a pad token of each row included",
+    "transformers": "Hugging Face Trainer: training loss is the mean over tokens since the last report; eval_loss is "
+    "the mean over rows of the batches' token means",
+}
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a person gives: settings, counts and final metrics by --set, and the tool by --tool."""
+
+    settings: tuple[Told, ...] = ()
+    counts: tuple[Told, ...] = ()
+    rows: tuple[MetricRow, ...] = ()
+    tool: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All that is remembered of one imported run."""
+
+    name: str
+    tool: str | None
+    versions: Range
+    evidence: tuple[str, ...]
+    plan: PlanRecord
+    rows: tuple[MetricRow, ...]
+    loss_definition: str | None
+
+    @property
+    def version(self) -> str | None:
+        """One version or a range; None where nothing is known."""
+        return None if self.versions == Range() else str(self.versions)
+
+
+def merge(group: Group, hand: Hand) -> Merged:
+    """Apply the rules to what the files tell."""
+    facts = [item.facts for item in group.items]
+    tool, versions, evidence = _tool(facts, hand)
+    rows, findings = merge_rows([*_curves(group.items), Curve("--set", hand.rows, final=True)])
+    rows = peak_memory(rows, versions) if tool == "mlx-lm" else rows
+    effective = _rules(tool, _sources(facts, hand, rows), versions)
+    seen = Evidence(effective, versions, _told(facts, hand), _tensors(group.items), rows, _finished(facts))
+    counts = _counts(tool, seen)
+    findings = (
+        *effective.findings,
+        *findings,
+        *_tensor_findings(seen, counts),
+        *_sampled(seen, counts),
+        *row_findings(rows, seen.whole("iters"), group.name),
+    )
+    notes = (*group.notes, *effective.notes, *(note for each in facts for note in each.notes))
+    settings = {key: _shown(value) for key, value in effective.settings.items()}
+    plan = PlanRecord(settings, counts, _sorted(findings), notes)
+    loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if tool in _HUGGING_FACE else None)
+    return Merged(group.name, tool, versions, evidence, plan, rows, loss if rows else None)
+
+
+def _shown(value: Value) -> Value:
+    return (
+        value
+        if value.value is not None or value.known
+        else Value.unknown(value.origin.why or "not recorded", value.declared)
+    )
+
+
+def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    order = {"error": 0, "warning": 1, "note": 2}
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: order[finding.level]))
+
+
+def _tool(facts: Sequence[Facts], hand: Hand) -> tuple[str | None, Range, tuple[str, ...]]:
+    clues = list(dict.fromkeys(clue for each in facts for clue in each.clues))
+    if hand.tool:
+        return (
+            hand.tool,
+            range_of((clue for clue in clues if clue.tool == hand.tool), hand.version),
+            ("given by --tool",),
+        )
+    found = {clue.tool for clue in clues}
+    tool = next((name for name in _ORDER if name in found), None)
+    if tool == "mlx-lm-lora":
+        found.discard("mlx-lm")
+    mine = [clue for clue in clues if clue.tool == tool]
+    versions = range_of(mine)
+    return tool, versions, tuple(_evidence(mine, versions))
+
+
+def _evidence(clues: Sequence[Clue], versions: Range) -> Iterator[str]:
+    """What names the tool, and what sets the two bounds; what these imply is left out."""
+    for clue in clues:
+        bounds = (("since", clue.since, versions.since), ("before", clue.before, versions.before))
+        binding = [f"{word} {bound}" for word, bound, end in bounds if bound and parse_version(bound) == end]
+        if binding or not (clue.since or clue.before):
+            yield clue.why + (f" ({clue.tool} {', '.join(binding)})" if binding else "")
+
+
+def _sources(facts: Sequence[Facts], hand: Hand, rows: Sequence[MetricRow]) -> Sources:
+    def told(role: str) -> tuple[Told, ...]:
+        return tuple(item for each in facts if each.role == role for item in each.settings)
+
+    logs = [each for each in facts if each.role == "log"]
+    log = tuple(item for each in reversed(logs) for item in each.settings)
+    return Sources(hand.settings, told("record"), log, told("asked"))
+
+
+def _told(facts: Sequence[Facts], hand: Hand) -> Mapping[str, Told]:
+    """By key; what a person gives goes before files, and a later state of a run before an earlier one."""
+    told: dict[str, Told] = {}
+    for item in (item for each in facts for item in each.counts):
+        earlier = told.get(item.key)
+        if earlier is None or item.key not in ("optimizer_updates", "epochs") or item.value > earlier.value:
+            told[item.key] = item
+    return told | {item.key: item for item in hand.counts}
+
+
+def _curves(items: Sequence[Item]) -> list[Curve]:
+    """Exact files before printed ones before summaries; each kind in the order given. Saved adapters come last."""
+    weight = {"trainer_state.json": 0, "log": 1}
+
+    def key(item: Item) -> int:
+        return 3 if item.facts.role == "summary" else weight.get(item.kind, 2)
+
+    saved = [row for item in items if item.facts.role == "tensors" for row in item.facts.rows]
+    saved.sort(key=lambda row: row.iteration or row.optimizer_updates or 0)
+    rest = sorted((item for item in items if item.facts.role != "tensors"), key=key)
+    curves = [Curve(item.source.name, item.facts.rows, final=item.facts.role == "summary") for item in rest]
+    return [*curves, Curve("the adapter's files", tuple(saved))]
+
+
+def _tensors(items: Sequence[Item]) -> AdapterTensors | None:
+    """The last adapter's: the one in the folder itself, else that of the highest checkpoint."""
+    found = [item for item in items if item.facts.tensors is not None]
+    final = [item for item in found if not item.facts.rows]
+    numbered = sorted(
+        found, key=lambda item: max((row.iteration or row.optimizer_updates or 0 for row in item.facts.rows), default=0)
+    )
+    chosen = (final or numbered)[-1:] if found else []
+    return chosen[0].facts.tensors if chosen else None
+
+
+def _finished(facts: Sequence[Facts]) -> bool:
+    logs = [each for each in facts if each.role == "log"]
+    return any(each.finished for each in facts if each.role == "summary") or (
+        bool(logs) and any(each.finished for each in logs)
+    )
+
+
+def _rules(tool: str | None, sources: Sources, versions: Range) -> Effective:
+    if tool == "mlx-lm" or (tool is None and sources.record):
+        result = mlx_lm_rules(sources, versions)
+        result.settle(declared_names(), believed)
+        return result
+    if tool in _HUGGING_FACE or tool == "unsloth-mlx":
+        return hugging_face_rules(sources, versions, str(tool))
+    result = Effective(tool or "the tool", str(versions))
+    why = f"what {tool} does with this key is not known here" if tool else "the tool is not known; name it with --tool"
+    for key in sources.keys:
+        told = sources.first(key)
+        by_hand = told in sources.hand
+        result.settings[key] = (
+            result.choose(key, sources) or Value.unknown(why) if by_hand else Value.unknown(why, told.value)
+        )
+    return result
+
+
+def _counts(tool: str | None, seen: Evidence) -> dict[str, Value]:
+    counts = mlx_counts(seen) if tool in (*_MLX, None) else hugging_face_counts(seen)
+    return counts | shape_counts(seen)
+
+
+def _sampled(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
+    """A validation loss over a random part of the valid set."""
+    rows, every = counts["validation_rows"], seen.whole("val_batches")
+    if not rows.known or "drawn anew" not in (rows.origin.why or ""):
+        return []
+    place = seen.effective.settings["val_batches"].origin.place or f"val_batches {every}"
+    of = counts["valid_rows"].value
+    known = f"of the {of} " if of is not None else ""
+    what = f"Each validation loss is of {rows.value} {known}rows, drawn anew each time."
+    return [Finding("I110", "note", place, what, "It moves with the draw, and is taken before its iteration's update.")]
+
+
+def _tensor_findings(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
+    tensors, findings = seen.tensors, []
+    if tensors is None:
+        return []
+    rank, layers = seen.setting("lora_parameters.rank"), seen.whole("num_layers")
+    why = "The tensors hold: they are what was trained."
+    if isinstance(rank, int) and rank not in tensors.ranks:
+        ranks = ", ".join(map(str, tensors.ranks))
+        findings.append(
+            Finding("I109", "warning", tensors.place, f"The tensors have rank {ranks}, the settings say {rank}.", why)
+        )
+    if layers is not None and layers > 0 and layers != len(tensors.blocks):
+        what = f"The tensors adapt {len(tensors.blocks)} blocks, the settings say {layers}."
+        findings.append(Finding("I109", "warning", tensors.place, what, why))
+    blocks: Any = counts["blocks"].value
+    if isinstance(blocks, int) and max(tensors.blocks) >= blocks:
+        what = f"The tensors adapt block {max(tensors.blocks)}, but {seen.setting('model')} has {blocks}."
+        findings.append(Finding("I109", "warning", tensors.place, what, "The adapter belongs to another base."))
+    return findings

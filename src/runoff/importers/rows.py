@@ -1,0 +1,166 @@
+"""Metric rows of several files as one curve: agreeing doubles once, restarts numbered, disagreements aloud.
+
+Must not: average, smooth or choose between losses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from runoff.plan import Finding
+from runoff.runs import MetricRow
+
+__all__ = ["Curve", "merge_rows", "row_findings"]
+
+_NUMBERS = ("nats_per_target_token", "target_tokens", "learning_rate", "gradient_norm", "tokens_per_second",
+            "iterations_per_second", "peak_memory_bytes", "seconds", "epoch")  # fmt: skip
+Index = dict[tuple[object, ...], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The rows of one stretch of one file. `final`: a few last values (a summary, or by hand), no curve of its own."""
+
+    file: str
+    rows: tuple[MetricRow, ...]
+    final: bool = False
+
+
+def merge_rows(curves: Sequence[Curve]) -> tuple[tuple[MetricRow, ...], tuple[Finding, ...]]:
+    """Curves by the weight of their files; what an earlier file holds too is dropped if it agrees.
+
+    A log that says otherwise at the same iterations is of another start of the run; a summary doing so is a finding.
+    """
+    curves = [curve for curve in curves if curve.rows]
+    several = len({curve.file for curve in curves}) > 1
+    merged: list[MetricRow] = []
+    files: list[str] = []
+    findings: list[Finding] = []
+    index: Index = {}
+    for curve in curves:
+        twins = [_twin(row, merged, files, index, curve.file) if several else None for row in curve.rows]
+        unlike = {
+            number: fields
+            for number, (row, twin) in enumerate(zip(curve.rows, twins, strict=True))
+            if twin is not None and (fields := _differences(merged[twin], row))
+        }
+        if unlike and not curve.final:
+            twins = [None] * len(twins)
+        fresh = [row for row, twin in zip(curve.rows, twins, strict=True) if twin is None]
+        for number, twin in enumerate(twins):
+            if twin is not None and number in unlike:
+                findings.append(_disagreement(merged[twin], curve.rows[number], unlike[number]))
+            elif twin is not None:
+                merged[twin] = _completed(merged[twin], curve.rows[number])
+        _append(merged, fresh, restarted=bool(unlike) and not curve.final)
+        if several:
+            _note(index, merged, files, curve.file)
+    return tuple(merged), tuple(findings)
+
+
+def _append(merged: list[MetricRow], fresh: list[MetricRow], *, restarted: bool) -> None:
+    if not fresh:
+        return
+    segment = merged[-1].segment if merged else 0
+    is_curve = fresh[0].kind in ("train", "validation")
+    if merged and is_curve and (restarted or not _goes_on(merged[-1], fresh[0])):
+        segment += 1
+    shift = segment - fresh[0].segment
+    merged += [replace(row, segment=row.segment + shift) for row in fresh] if shift else fresh
+
+
+def _note(index: Index, merged: list[MetricRow], files: list[str], file: str) -> None:
+    for place in range(len(files), len(merged)):
+        files.append(file)
+        for key in _keys(merged[place]):
+            index.setdefault(key, []).append(place)
+
+
+def _goes_on(last: MetricRow, first: MetricRow) -> bool:
+    pairs = (
+        (last.iteration, first.iteration),
+        (last.optimizer_updates, first.optimizer_updates),
+        (last.epoch, first.epoch),
+    )
+    return next((one <= other for one, other in pairs if one is not None and other is not None), True)
+
+
+def _keys(row: MetricRow) -> Iterator[tuple[object, ...]]:
+    if row.iteration is not None:
+        yield row.kind, "iteration", row.iteration
+    if row.optimizer_updates is not None:
+        yield row.kind, "update", row.optimizer_updates
+    if row.epoch is not None and math.isfinite(row.epoch):
+        yield row.kind, "epoch", round(row.epoch, 1)
+
+
+def _twin(row: MetricRow, merged: list[MetricRow], files: list[str], index: Index, file: str) -> int | None:
+    """The latest row of another file for the same moment."""
+    for key in _keys(row):
+        for place in reversed(index.get(key, [])):
+            if files[place] == file:
+                continue
+            other = merged[place]
+            if key[1] != "epoch" or (_near(other, row, "epoch") and _near(other, row, "nats_per_target_token")):
+                return place
+    return None
+
+
+def _near(one: MetricRow, other: MetricRow, field: str) -> bool:
+    left, right = getattr(one, field), getattr(other, field)
+    if left is None or right is None or left == right or (left != left and right != right):
+        return True
+    slack = one.rounding.get(field, 0.0) + other.rounding.get(field, 0.0)
+    return bool(abs(left - right) <= slack + 1e-9 * max(abs(left), abs(right)))
+
+
+def _differences(one: MetricRow, other: MetricRow) -> list[str]:
+    return [field for field in _NUMBERS if not _near(one, other, field)]
+
+
+def _completed(row: MetricRow, other: MetricRow) -> MetricRow:
+    missing = {
+        name: getattr(other, name)
+        for name in (*_NUMBERS, "iteration", "optimizer_updates")
+        if getattr(row, name) is None
+    }
+    found = {name: value for name, value in missing.items() if value is not None}
+    return replace(row, **found) if found else row
+
+
+def _disagreement(one: MetricRow, other: MetricRow, fields: list[str]) -> Finding:
+    told = ", ".join(f"{field} {getattr(other, field)!r} against {getattr(one, field)!r}" for field in fields)
+    at = f"iteration {one.iteration}" if one.iteration is not None else f"update {one.optimizer_updates}"
+    return Finding(
+        "I104", "warning", other.place or "", f"At {at}: {told} in {one.place}.", "The first file's value is kept."
+    )
+
+
+def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> Iterator[Finding]:
+    """No losses at all, restarts, nan, an early end."""
+    losses = [row for row in rows if row.nats_per_target_token is not None]
+    if not losses:
+        why = "Nothing can be said about how well it learnt; nothing is assumed."
+        yield Finding("I105", "warning", name, "None of the files holds a loss of this run.", why)
+        return
+    segments = sorted({row.segment for row in rows})
+    if len(segments) > 1:
+        starts = [next(row.place or "" for row in rows if row.segment == segment) for segment in segments[1:]]
+        shown = ", ".join(starts[:5])
+        what = f"The iterations start again {len(starts)} times ({shown})."
+        yield Finding(
+            "I106", "note", starts[0], what, "The parts are kept apart as segments; the last one made the adapter."
+        )
+    broken = [row for row in losses if not math.isfinite(row.nats_per_target_token or 0.0)]
+    if broken:
+        what = f"{len(broken)} of {len(losses)} losses are nan or inf, first in {broken[0].place}."
+        yield Finding("I107", "warning", broken[0].place or name, what, "The weights may be broken from there on.")
+    reached = max(
+        (row.iteration for row in losses if row.iteration is not None and row.segment == segments[-1]), default=None
+    )
+    if planned is not None and reached is not None and reached < planned:
+        last = next(row for row in reversed(losses) if row.iteration == reached)
+        what = f"The log ends at iteration {reached} of {planned}."
+        yield Finding("I108", "warning", last.place or name, what, "Whether the run went on is not known.")
