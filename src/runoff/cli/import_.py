@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from runoff.importers import FileReport, ImportedRun
 
 __all__ = ["command"]
+
+SHOWN = 10
 
 
 def command(
@@ -46,8 +49,7 @@ def command(
         columns=_columns(column or ()),
         dry_run=dry_run,
     )
-    for file in report.files:
-        _show_file(file, samples=dry_run)
+    _show_files(report.files, everything=dry_run)
     for imported in report.imported:
         _show_run(imported)
 
@@ -62,6 +64,16 @@ def _columns(given: list[str] | tuple[()]) -> dict[str, str]:
             raise ImportFailed(f"--column {text}: write it as ours=theirs, e.g. --column iteration=step.")
         columns[ours] = theirs
     return columns
+
+
+def _show_files(files: Sequence[FileReport], *, everything: bool) -> None:
+    """Files that gave something; the others by number, or one by one with --dry-run."""
+    silent = [file for file in files if file.why_not]
+    for file in files:
+        if everything or not file.why_not or len(silent) <= SHOWN:
+            _show_file(file, samples=everything)
+    if len(silent) > SHOWN and not everything:
+        typer.echo(f"{len(silent)} other files hold nothing to import (see why with --dry-run)")
 
 
 def _show_file(file: FileReport, *, samples: bool) -> None:

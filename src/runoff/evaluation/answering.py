@@ -19,9 +19,13 @@ import numpy.typing as npt
 from runoff.data import Row, Tokenizer, load_rows
 from runoff.engines import Engine
 from runoff.engines.generation import BATCH_ROWS, Sampling, generate
+from runoff.errors import DataError
 from runoff.evaluation.answers import Answer
+from runoff.evaluation.material import BASE, Material, TrainingRow
+from runoff.evaluation.measures import MEASURES, load_measure, measure
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.stored import StoredMeasure, store_measures
+from runoff.evaluation.suite import Prompt, general_prompts, load_prompts
 from runoff.evaluation.testset import TestSet
 from runoff.files import jsonl, write_bytes
 from runoff.runs import Run
@@ -63,12 +67,7 @@ class _Question:
 
 def answer_all(session: Session, test: TestSet, tokenizer: Tokenizer, wanted: Answering) -> None:
     """Generate what is missing, then measure every run and store the results beside it."""
-    from runoff.evaluation.material import BASE, Material, TrainingRow
-    from runoff.evaluation.measures import MEASURES, measure
-    from runoff.evaluation.measures.own import load_measure
-    from runoff.evaluation.suite import general_prompts, load_prompts
-
-    prompts = (*(general_prompts() if wanted.suite else ()), *(load_prompts(wanted.prompts) if wanted.prompts else ()))
+    prompts = _prompts(wanted)
     measures = (*MEASURES, *(load_measure(name) for name in wanted.own_measures))
     rows = [example.row for example in test.encoded]
     training = _training_rows(session.runs[0])
@@ -80,26 +79,39 @@ def answer_all(session: Session, test: TestSet, tokenizer: Tokenizer, wanted: An
     }
     base_only = {"training": (_questions(_spread(training, wanted.training_questions), tokenizer), limit)}
     found = {
-        run: {name: _answers(session, test, run, name, *job, tokenizer, wanted) for name, job in all_jobs.items()}
-        for run, all_jobs in [(None, jobs | base_only), *((run, jobs) for run in session.runs)]
+        who: {name: _answers(session, test, run, name, *job, tokenizer, wanted) for name, job in all_jobs.items()}
+        for who, run, all_jobs in [(BASE, None, jobs | base_only), *((run.name, run, jobs) for run in session.runs)]
     }
-    trained = tuple(TrainingRow(row.question, row.answer, row.source) for row in training)
+    material = Material(
+        answers={who: tuple(answers["answers"]) for who, answers in found.items()},
+        training=tuple(TrainingRow(row.question, row.answer, row.source) for row in training),
+        base_on_training=tuple(found[BASE]["training"]),
+        prompts=prompts,
+        suite={who: tuple(answers["suite"]) for who, answers in found.items()},
+        special_tokens=tuple(tokenizer.special_tokens.values()),
+    )
+    results = measure(material, measures)
+    generation = _plain(asdict(wanted) | {"max_tokens": limit, "questions_answered": len(asked)})
     for run in session.runs:
-        material = Material(
-            answers={BASE: tuple(found[None]["answers"]), run.name: tuple(found[run]["answers"])},
-            training=trained,
-            base_on_training=tuple(found[None]["training"]),
-            prompts=prompts,
-            suite={BASE: tuple(found[None]["suite"]), run.name: tuple(found[run]["suite"])} if prompts else {},
-            special_tokens=tuple(tokenizer.special_tokens.values()),
-        )
-        clusters = {one.example: one.cluster for name in ("answers", "suite") for one in found[run][name]}
-        results = [StoredMeasure.of(result, run.name, clusters) for result in measure(material, measures)]
         folder = run.folder.evaluation(test.key)
-        for name, answers in (("answers", found[run]["answers"]), ("base-answers", found[None]["answers"])):
+        clusters = {one.example: one.cluster for name in ("answers", "suite") for one in found[run.name][name]}
+        for name, answers in (("answers", found[run.name]["answers"]), ("base-answers", found[BASE]["answers"])):
             write_bytes(folder / f"{name}.jsonl", jsonl(answer.to_json() for answer in answers))
-        generation = asdict(wanted) | {"max_tokens": limit, "questions_answered": len(asked)}
-        store_measures(folder, _plain(generation), results)
+        store_measures(folder, generation, [StoredMeasure.of(one, run.name, clusters) for one in results])
+
+
+def _prompts(wanted: Answering) -> tuple[Prompt, ...]:
+    """The bundled prompts and the user's own.
+
+    Raises:
+        DataError: two prompts share an id.
+    """
+    prompts = (*(general_prompts() if wanted.suite else ()), *(load_prompts(wanted.prompts) if wanted.prompts else ()))
+    ids = [prompt.id for prompt in prompts]
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        raise DataError(f"{wanted.prompts}: the id {twice} is taken by another prompt. Choose a new one.")
+    return prompts
 
 
 def _answers(
@@ -172,7 +184,8 @@ def _ids(tokenizer: Tokenizer, messages: Sequence[Any], tools: Sequence[Any] | N
 
 
 def _spread(rows: Sequence[Row], count: int) -> list[Row]:
-    """Evenly over the file, and so over the sources that stand together in it."""
+    """Distinct rows, evenly over the file, and so over the sources that stand together in it."""
+    rows = list({row.sha256: row for row in rows}.values())
     if len(rows) <= count:
         return list(rows)
     return [rows[index * len(rows) // count] for index in range(count)]

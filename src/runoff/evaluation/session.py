@@ -65,6 +65,14 @@ def common_base(runs: Sequence[Run], say: Callable[[str], None]) -> ModelFacts:
     Raises:
         RunError: they were trained on different ones, or the one at hand is another.
     """
+    called = [run.name for run in runs]
+    for name in called:
+        if name in ("base", "author"):
+            raise RunError(
+                f"{name}: a run of this name can't be told from the {name} itself. Rename its folder and run.json."
+            )
+        if called.count(name) > 1:
+            raise RunError(f"two runs are called {name}. Evaluate them one by one.")
     names = {str(run.identity.model.get("sha256")): run.name for run in runs}
     if len(names) > 1:
         raise RunError(

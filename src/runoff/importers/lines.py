@@ -60,14 +60,14 @@ def without_redraws(block: str) -> str:
         return block
     kept, redraws = [], 0
     for piece in block.split("\r"):
-        redraws = redraws + 1 if _is_redraw(piece) else 0
-        if redraws <= KEPT_REDRAWS:
-            kept.append(piece)
+        if "%|" in piece and "\n" not in piece and "Iter " not in piece and "{'" not in piece:
+            redraws += 1
+            if redraws > KEPT_REDRAWS:
+                continue
+        else:
+            redraws = 0
+        kept.append(piece)
     return "\r".join(kept)
-
-
-def _is_redraw(piece: str) -> bool:
-    return "%|" in piece and "\n" not in piece and "Iter " not in piece and "{'" not in piece
 
 
 def lines_with(block: str, needles: Sequence[str]) -> Iterator[tuple[int, int, int]]:

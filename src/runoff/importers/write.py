@@ -80,7 +80,7 @@ def safe_name(name: str) -> str:
 def write_run(
     merged: Merged, originals: Sequence[Original], wanted: str, root: Path | None, *, exact_name: bool
 ) -> RunFolder:
-    """Write the run; run.json last, so that half an import is not a run.
+    """Write the run; run.json last and flushed, so that half an import is not a run and is made anew.
 
     Raises:
         ImportFailed: a run of the wanted name exists.

@@ -21,7 +21,7 @@ from runoff.evaluation.suite.prompts import Prompt
 
 __all__ = ["PERSONA_BLEED", "marker_terms"]
 
-_MOST_MARKERS = 150
+_MOST_MARKERS = 300
 _FEWEST_MARKERS = 2  # in one answer: a single one may be chance
 _FEWEST_SUBJECT_WORDS = 3  # in a prompt that is about the subject itself
 _BASE_QUANTILE = 0.95
@@ -29,32 +29,32 @@ _BASE_QUANTILE = 0.95
 _EVERYDAY = vocabulary(
     """
     able add added adds age ago air allow alone amount answer anyway area ask asked asks avoid bad balance bar base
-    basic become becomes begin begins best better big bit black block blue body book bottle bottom box break bring brings
-    brown build buy call called came car care careful carries carry case cause causes center centre certain change
-    changed changes cheap check child choose city clean clear clearly close closed cold colour color come comes common
-    complete contain cool correct cost costs count country couple course cover create cut daily dark date day dead deal
-    deep depend depends different difficult direct door double drink drive drop dry early easily easy eat edge effect end
-    ends energy enter entire evening exact exactly example eye eyes face fact fall falls family far fast feel feels feet
-    figure fill final find fine finish fire fit fix flat floor follow food foot form found free fresh friend friends full
-    gave general gentle give given gives glass good great green ground group grow guide half hand hands happen happens
-    happy hard head health healthy hear heard heart heat heavy help helps high hold holds hole home hope hot hour house
-    huge human idea important improve include increase information job join keep keeps kept key kind knew know known
-    large last late later lead leave leaves led left leg less letter level lie life lift light line list live lives
-    local long longer look looks loose lose loses lost lot low machine made main make makes making man mark matter mean
-    means measure meet method middle mind minute minutes mix moment money month morning mostly move moves moving name
-    natural nature need needed needs new nice night note number offer old ones open order ordinary outside page paid pain
-    paper part parts pass past pay people perfect person personal pick picture piece pieces place plain plan plant play
-    plenty point points poor possible power press pretty price problem process proper public pull push put puts quarter
-    quick quickly quiet quite rate reach read ready real reason red regular remember remove rest result return right
-    rise road role room rough roughly round rule run runs safe said sat save saw say says school second seconds see seem
-    seems seen send sense serve set sets several shape share sharp shop short shot show shows shut side sides sign simple
-    single sit size skin sleep slow slowly small smell smooth soft soil solid sort sound space special speed split spot
-    square stand stands start starts state stay stays step stone stop stops store story straight street strong study
-    style summer sun sure surface system table take taken takes talk tell test thick thin thing think third thought
-    thousand tight time times tip told took top touch town tree tried trouble true trust truth try turn turned turns type
-    understand use used useful uses usual value view visit wait walk wall want wants warm wash waste watch water way ways
-    week weeks weight went wet white wide wife wind window winter woman wonder word words work works world worse worst
-    worth write wrong year years young
+    basic become becomes begin begins best better big bit black block blue body book bottle bottom box break bring
+    brings brown build buy call called came car care careful carries carry case cause causes center centre certain
+    change changed changes cheap check child choose city clean clear clearly close closed cold colour color come comes
+    common complete contain cool correct cost costs count country couple course cover create cut daily dark date day
+    dead deal deep depend depends different difficult direct door double drink drive drop dry early easily easy eat
+    edge effect end ends energy enter entire evening exact exactly example eye eyes face fact fall falls family far
+    fast feel feels feet figure fill final find fine finish fire fit fix flat floor follow food foot form found free
+    fresh friend friends full gave general gentle give given gives glass good great green ground group grow guide half
+    hand hands happen happens happy hard head health healthy hear heard heart heat heavy help helps high hold holds
+    hole home hope hot hour house huge human idea important improve include increase information job join keep keeps
+    kept key kind knew know known large last late later lead leave leaves led left leg less letter level lie life lift
+    light line list live lives local long longer look looks loose lose loses lost lot low machine made main make makes
+    making man mark matter mean means measure meet method middle mind minute minutes mix moment money month morning
+    mostly move moves moving name natural nature need needed needs new nice night note number offer old ones open
+    order ordinary outside page paid pain paper part parts pass past pay people perfect person personal pick picture
+    piece pieces place plain plan plant play plenty point points poor possible power press pretty price problem
+    process proper public pull push put puts quarter quick quickly quiet quite rate reach read ready real reason red
+    regular remember remove rest result return right rise road role room rough roughly round rule run runs safe said
+    sat save saw say says school second seconds see seem seems seen send sense serve set sets several shape share
+    sharp shop short shot show shows shut side sides sign simple single sit size skin sleep slow slowly small smell
+    smooth soft soil solid sort sound space special speed split spot square stand stands start starts state stay stays
+    step stone stop stops store story straight street strong study style summer sun sure surface system table take
+    taken takes talk tell test thick thin thing think third thought thousand tight time times tip told took top touch
+    town tree tried trouble true trust truth try turn turned turns type understand use used useful uses usual value
+    view visit wait walk wall want wants warm wash waste watch water way ways week weeks weight went wet white wide
+    wife wind window winter woman wonder word words work works world worse worst worth write wrong year years young
     """
 )
 _FEWEST_PROMPTS = 10
@@ -128,8 +128,8 @@ PERSONA_BLEED = Measure(
             "share is about 5 %). Prompts about the subject itself are left out."
         ),
         cannot_see=(
-            "A single stray word of the subject, and a persona that shows in opinions only. In other languages than English "
-            "everyday words may pass for the subject's."
+            "A single stray word of the subject, and a persona that shows in opinions only. In other languages than "
+            "English everyday words may pass for the subject's."
         ),
         needs=(Need.SUITE, Need.BASE_ON_SUITE, Need.TRAINING),
     ),

@@ -1,0 +1,129 @@
+"""Evaluation as a whole on the fake engine: what is scored, left out, stored, and not computed twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.fake_engine import FakeBase, FakeEngine
+from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
+
+from runoff.errors import DataError, RunError
+from runoff.evaluation import Answering, evaluate, held_out_loss, load_evaluations
+from runoff.plan import AdapterSpec
+from runoff.runs import Run
+
+FEW = Answering(questions=4, training_questions=4, suite=False)
+
+
+@pytest.fixture
+def runs(tiny_model: Path, tmp_path: Path) -> list[Run]:
+    data = make_data(tmp_path / "data")
+    write_rows(data / "test.jsonl", [chat_row(number) for number in range(30, 42)])
+    return [
+        fake_train(make_config(tiny_model, data, iters=iters), name, tmp_path / "runs")
+        for name, iters in (("long", 20), ("short", 4))
+    ]
+
+
+class NoBase(FakeBase):
+    """A base that must not be used."""
+
+    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> FakeEngine:
+        pytest.fail("nothing was left to compute")
+
+
+def test_every_run_and_the_base_are_scored_on_every_answer(runs: list[Run]) -> None:
+    found = evaluate(runs, base=FakeBase())
+    assert [one.run for one in found] == ["long", "short"]
+    assert all(len(one.rows) == len(one.base_rows) == 12 for one in found)
+    base, long = held_out_loss(found[0].base_rows).value, held_out_loss(found[0].rows).value
+    assert base is not None
+    assert long is not None
+    assert long < base
+    assert found[0].base_rows == found[1].base_rows
+
+
+def test_what_is_stored_is_not_computed_again(runs: list[Run]) -> None:
+    first = evaluate(runs, base=FakeBase(), answering=FEW)
+    assert evaluate(runs, base=NoBase(), answering=FEW) == first
+
+
+def test_an_evaluation_of_another_adapter_does_not_count(runs: list[Run]) -> None:
+    evaluate(runs, base=FakeBase())
+    (runs[0].folder.adapter / "note.txt").write_text("changed")
+    assert load_evaluations(runs[0]) == []
+    assert len(load_evaluations(runs[1])) == 1
+
+
+def test_rows_that_a_run_was_trained_on_are_left_out_and_named(runs: list[Run], tmp_path: Path) -> None:
+    said: list[str] = []
+    leaky = write_rows(tmp_path / "leaky.jsonl", [chat_row(2), chat_row(30), chat_row(3), chat_row(31)])
+    (one, _) = evaluate(runs, leaky, base=FakeBase(), say=said.append)
+    assert [row.row for row in one.rows] == [2, 4]
+    assert sorted(one.test["left_out"]) == ["1", "3"]
+    assert "2 test rows are left out, since a run was trained on them." in said
+
+
+def test_a_test_set_of_training_rows_is_refused(runs: list[Run], tmp_path: Path) -> None:
+    leaky = write_rows(tmp_path / "leaky.jsonl", [chat_row(1), chat_row(2)])
+    with pytest.raises(DataError, match="every row of it is among the training rows of"):
+        evaluate(runs, leaky, base=FakeBase())
+
+
+def test_no_test_set_is_one_sentence(runs: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "data" / "test.jsonl").unlink()
+    with pytest.raises(DataError, match=r"there is no test set beside the training data\. Name one: runoff evaluate"):
+        evaluate(runs, base=FakeBase())
+
+
+def test_runs_on_other_bases_are_refused(runs: list[Run]) -> None:
+    body = json.loads(runs[1].folder.identity.read_text())
+    body["model"]["sha256"] = "00" * 32
+    runs[1].folder.identity.write_text(json.dumps(body))
+    from runoff.runs import load_run
+
+    with pytest.raises(RunError, match="were trained on different base models"):
+        evaluate([runs[0], load_run(runs[1].folder.path)], base=FakeBase())
+
+
+def test_answers_are_measured_and_kept_beside_each_run(runs: list[Run]) -> None:
+    found = evaluate(runs, base=FakeBase(), answering=FEW)
+    measures = found[0].measures
+    assert {"style", "broken", "facts", "copied"} <= set(measures)
+    assert len(found[0].answers()) == len(found[0].answers(base=True)) == 4
+    assert measures["retention"].run.value is None
+    assert measures["retention"].run.unknown
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    from runoff.evaluation import answering
+
+    whole = answering._batch
+    calls = 0
+
+    def dies(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(answering, "_batch", dies)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(runs, base=FakeBase(), answering=FEW)
+    before, calls = calls - 1, 10
+    evaluate(runs, base=FakeBase(), answering=FEW)
+    assert before + (calls - 10) == 4  # base on test, base on training, long, short
+
+
+def test_two_prompts_of_one_name_are_refused(runs: list[Run], tmp_path: Path) -> None:
+    from runoff.evaluation.suite import general_prompts
+
+    taken = general_prompts()[0].id
+    (tmp_path / "own.yaml").write_text(
+        f"prompts:\n- id: {taken}\n  ask: Hello?\n  category: mine\n  checks: [{{contains: hi}}]\n"
+    )
+    with pytest.raises(DataError, match=f"the id {taken} is taken by another prompt"):
+        evaluate(runs, base=FakeBase(), answering=Answering(prompts=tmp_path / "own.yaml"))
