@@ -149,7 +149,7 @@ class MetricRow:
     """
 
     kind: Literal["train", "validation", "checkpoint", "event"]
-    iteration: int | None
+    iteration: int | None = None
     optimizer_updates: int | None = None
     epoch: float | None = None
     nats_per_target_token: float | None = None
