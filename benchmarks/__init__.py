@@ -1,1 +1,1 @@
-"""Speed against peers, in one run, as ratios. `python -m benchmarks --help`; results worth keeping go to docs/log.md."""
+"""Speed against peers, in one run, as ratios. `python -m benchmarks --help`; docs/log.md keeps what was found."""

@@ -14,7 +14,6 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from runoff.comparison.sign_flips import flip_method, flip_p_values, minimum_clusters_for
 from runoff.evaluation.clusters import (
@@ -28,6 +27,7 @@ from runoff.evaluation.clusters import (
     student_t,
 )
 from runoff.evaluation.estimates import Estimate, t_estimate
+from runoff.evaluation.quantiles import chi_squared_quantile, normal_quantile
 
 __all__ = [
     "Need",
@@ -225,8 +225,8 @@ def questions_needed(paired: PairedDifference, margin: float) -> Need:
     variance = paired.sd**2 * paired.design_effect
     cautious = k < _FEW_CLUSTERS
     if cautious:
-        variance *= (k - 1) / float(special.chdtri(k - 1, _PLANNING_LEVEL))
-    quantiles = float(special.ndtri(1 - _ALPHA / 2) + special.ndtri(_POWER))
+        variance *= (k - 1) / chi_squared_quantile(1 - _PLANNING_LEVEL, k - 1)
+    quantiles = normal_quantile(1 - _ALPHA / 2) + normal_quantile(_POWER)
     questions = quantiles**2 * variance / margin**2
     sources = max(fewest, math.ceil(questions * k / paired.n))
     return Need(max(sources, math.ceil(questions)), sources, cautious)

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+
+from runoff.evaluation.quantiles import t_quantile
 
 __all__ = [
     "Clusters",
@@ -93,7 +94,7 @@ def robust_ratio(numerators: FloatArray, denominators: FloatArray) -> tuple[floa
 
 def student_t(probability: float, clusters: int) -> float:
     """The quantile of Student's t with `clusters` - 1 degrees of freedom; clusters >= 2, 0 < probability < 1."""
-    return float(special.stdtrit(clusters - 1, probability))
+    return t_quantile(probability, clusters - 1)
 
 
 def intraclass_correlation(values: FloatArray, clusters: Clusters) -> float | None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from runoff.evaluation.clusters import Clusters, Labels, finite, robust_ratio, student_t
+from runoff.evaluation.quantiles import normal_quantile
 
 __all__ = ["Estimate", "mean", "rate", "ratio_mean", "t_estimate"]
 
@@ -134,7 +134,7 @@ def rate(
     if n == 0:
         return Estimate.unknown_because("there are no examples", unit, level=level)
     share, size = successes / n, n / design_effect
-    z2 = float(special.ndtri((1 + level) / 2)) ** 2
+    z2 = normal_quantile((1 + level) / 2) ** 2
     centre = (share + z2 / (2 * size)) / (1 + z2 / size)
     half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * size)) / size) / (1 + z2 / size)
     low = 0.0 if successes == 0 else centre - half

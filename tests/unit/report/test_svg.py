@@ -8,8 +8,9 @@ import xml.etree.ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runoff.report.drawing import HEIGHT, WIDTH
 from runoff.report.model import Chart, Series
-from runoff.report.svg import HEIGHT, WIDTH, to_svg
+from runoff.report.svg import to_svg
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -37,4 +38,4 @@ def test_labels_are_escaped_and_the_whole_is_well_formed() -> None:
 def test_runs_differ_by_more_than_colour() -> None:
     drawn = to_svg(chart(Series("a, validation", (0.0,), (1.0,)), Series("b, validation", (0.0,), (2.0,))))
     assert "<circle" in drawn
-    assert "<rect" in drawn
+    assert "<polygon" in drawn
