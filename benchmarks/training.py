@@ -1,7 +1,8 @@
 """Training the same model on the same rows: Runoff, TRL, a plain PEFT loop and mlx_lm.lora, taking turns.
 
 Each turn is a process of its own, so that memory and start-up are honest. Every contender's adapter is scored
-afterwards by one scorer on the same validation answers. The floor is the time of the bare matrix products of the same shapes.
+afterwards by one scorer on the same validation answers. The floor is the time of the bare matrix products of the same
+shapes.
 """
 
 from __future__ import annotations

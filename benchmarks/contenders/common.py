@@ -38,7 +38,7 @@ def rows(job: Job) -> tuple[list[Encoded], list[Encoded]]:
 
 
 def print_result(job: Job, seconds: float, target_tokens: int, adapter: Path | None, **extra: Any) -> None:
-    """Take the memory first, then score the adapter, outside the clock, in float32 on torch for all contenders alike."""
+    """Take the memory first, then score the adapter, outside the clock, in float32 on torch for everyone alike."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     result = {"seconds": seconds, "target_tokens": target_tokens, "peak_memory_bytes": peak, **extra}
     if adapter is not None:

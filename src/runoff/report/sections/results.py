@@ -1,0 +1,161 @@
+"""What was measured on held-out answers: losses, generated answers, telling examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from runoff.comparison import Comparison, Verdict
+from runoff.comparison.examples import examples
+from runoff.comparison.statistics import Outcome, PairedDifference
+from runoff.comparison.yardstick import Yardstick
+from runoff.evaluation import Estimate
+from runoff.report.model import Block, Cell, Paragraph, Table, cell
+from runoff.report.numbers import (
+    interval_text,
+    loss_text,
+    p_text,
+    percent_text,
+    signed_text,
+)
+from runoff.report.sections.cells import (
+    loss_cell,
+)
+
+__all__ = ["answers", "results", "telling_examples"]
+
+
+def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """Held-out loss of the base and every run, the differences, and each source."""
+    evidence = comparison.evidence
+    if evidence.missing or evidence.loss is None:
+        yield Paragraph(f"No held-out result: {evidence.missing}.", role="warning")
+        return
+    named = {"base": evidence.loss.base, **evidence.loss.values}
+    rows = tuple((cell(label), *_estimate(estimate)) for label, estimate in named.items())
+    columns = ("run", "held-out loss", "95 % interval", "answers", "sources")
+    yield Table(
+        "Held-out loss, nats per target token of the reference answers (lower is better)",
+        columns,
+        rows,
+        (False, True, True, True, True),
+        note=f"Rows of {evidence.test['place']}, prompts excluded, the end token included. "
+        "Interval: cluster-robust t over sources.",
+    )
+    yield _difference_table(comparison, evidence.loss)
+    if 1 < len(evidence.by_source) <= 40:
+        yield _source_table(comparison)
+
+
+def _difference_table(comparison: Comparison, loss: Yardstick) -> Table:
+    labels = [side.label for side in comparison.sides]
+    pairs: list[tuple[str, PairedDifference]] = [
+        (f"{a} - {b}", loss.pairs[a, b]) for index, a in enumerate(labels) for b in labels[index + 1 :]
+    ]
+    pairs += [(f"{label} - base", loss.against_base[label]) for label in labels]
+    rows = tuple(
+        (
+            cell(title),
+            cell(signed_text(pair.difference.value), pair.difference.value),
+            cell(interval_text(*(pair.interval(0.95) or (None, None)), signed=True)),
+            cell(p_text(pair.p_value), pair.p_value),
+            cell(percent_text(pair.share_lower), pair.share_lower),
+            cell(loss_text(pair.smallest_detectable), pair.smallest_detectable),
+        )
+        for title, pair in pairs
+    )
+    columns = ("difference", "mean", "95 % interval", "p", "answers with lower loss", "smallest detectable")
+    return Table(
+        "Paired differences on the same answers (negative: the first is better)",
+        columns,
+        rows,
+        (False, True, True, True, True, True),
+        note="p: sign flips of whole sources. Smallest detectable: found with 80 % power at 5 %.",
+    )
+
+
+def _source_table(comparison: Comparison) -> Table:
+    labels = ["base", *(side.label for side in comparison.sides)]
+    rows = []
+    for source, losses in sorted(comparison.evidence.by_source.items()):
+        best = min(labels, key=lambda label: losses.get(label, math.inf))
+        rows.append(
+            (cell(source), *(cell(loss_text(losses.get(label)), losses.get(label)) for label in labels), cell(best))
+        )
+    columns = ("source", *labels, "lowest")
+    return Table("Held-out loss by source", columns, tuple(rows), (False, *(True for _ in labels), False))
+
+
+def _estimate(estimate: Estimate) -> tuple[Cell, Cell, Cell, Cell]:
+    return (
+        cell(loss_text(estimate.value), estimate.value),
+        cell(interval_text(estimate.low, estimate.high)),
+        cell(estimate.n, estimate.n),
+        cell(estimate.clusters, estimate.clusters),
+    )
+
+
+def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """Measures of generated answers between their anchors, a table for each question that a reader has."""
+    measures = comparison.evidence.measures.values()
+    labels = tuple(side.label for side in comparison.sides)
+    for dimension in dict.fromkeys(one.dimension for one in measures):
+        found = [one for one in measures if one.dimension == dimension]
+        rows = tuple(
+            (
+                cell(f"{one.title} ({one.unit})"),
+                _anchor(one.base),
+                *(_measured(one.values[label]) for label in labels),
+                _anchor(one.author),
+                cell(_winner(one)),
+            )
+            for one in found
+        )
+        columns = ("measure", "base", *labels, "author", "finding")
+        yield Table(dimension, columns, rows, (False, *(True for _ in range(len(labels) + 2)), False))
+        for one in found:
+            for label, flags in one.flags.items():
+                for flag in flags:
+                    yield Paragraph(f"{label}: {flag}", (f"{label}.measures.{one.key}",), "warning")
+
+
+def _measured(estimate: Estimate) -> Cell:
+    if estimate.value is None:
+        return cell(f"unknown: {estimate.unknown}")
+    ends = "" if estimate.low is None or estimate.high is None else f" ({estimate.low:.3g} to {estimate.high:.3g})"
+    return cell(f"{estimate.value:.3g}{ends}", estimate.value)
+
+
+def _anchor(estimate: Estimate | None) -> Cell:
+    return (
+        cell("not defined")
+        if estimate is None or estimate.value is None
+        else cell(f"{estimate.value:.3g}", estimate.value)
+    )
+
+
+def _winner(one: Yardstick) -> str:
+    """What the paired differences say about this measure, in words."""
+    leader = one.leader
+    if leader is None or not one.pairs:
+        return "shown, not ranked"
+    beaten = [label for label in one.values if label != leader and label not in one.not_worse]
+    ahead = [label for label in beaten if one.outcome(one.pairs[leader, label]) is Outcome.BETTER]
+    if ahead:
+        return f"{leader} better than {', '.join(ahead)}"
+    return "no difference detectable"
+
+
+def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
+    """The answers that speak most for the leader, and those that speak most against it."""
+    for told in examples(comparison.evidence):
+        rows = [
+            (cell("question"), cell(told.question), cell("")),
+            (cell("the author's answer"), cell(told.reference), cell("")),
+            *(
+                (cell(label), cell(told.answers.get(label, "not generated")), loss_cell(loss))
+                for label, loss in told.losses.items()
+            ),
+        ]
+        columns = ("who", "text", "loss of the author's answer")
+        yield Table(f"{told.kind}, source {told.source}", columns, tuple(rows), (False, False, True))
