@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ class Engine:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def decoder(self, prompts: list[Ids]) -> Scripted:  # type: ignore[override]
+    def decoder(self, prompts: Sequence[Ids]) -> Scripted:
         self.batches.append(len(prompts))
         return Scripted(np.array([prompt[-1] for prompt in prompts], dtype=np.int32))
 
