@@ -32,6 +32,7 @@ def says_please(answer):
     """Whether the answer says please."""
     return "please" in answer.text.lower()
 
+
 says_please.unit = "share of answers"
 says_please.higher_is_better = True
 says_please.matters = 0.05
