@@ -335,6 +335,7 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
     if any(name not in module.lora_A for module in modules):
         raise EngineError("PEFT put no adapter on some layers; this is a bug of Runoff's, please report it.")
     for module in modules:
+        module.eval()  # PEFT leaves its dropout on, and the trunk's self-test runs before anything is trained
         for part in (module.lora_A, module.lora_B):
             part[name].weight.data = torch.zeros_like(part[name].weight, dtype=torch.float32)
         if spec.kind == "dora":  # PEFT leaves these in the base's own type
