@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import runoff
 from runoff.errors import ImportFailed, disk_error
 from runoff.files import write_json
 from runoff.importers.facts import SourceFile, Tally
 from runoff.importers.merge import Merged
 from runoff.runs import Identity, MetricRow, RunFolder, create_run, find_runs
+from runoff.version import __version__
 
 __all__ = ["Original", "digest", "file_sha256", "known_imports", "safe_name", "write_run"]
 
@@ -154,7 +154,7 @@ def _identity(merged: Merged, copies: list[dict[str, Any]], wanted: str, name: s
         name=name,
         status="imported",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        runoff_version=runoff.__version__,
+        runoff_version=__version__,
         model={"name": model.value} if model is not None and model.known else {},
         data={part: {"rows": count} for part, count in rows.items()},
         result={"loss_definition": merged.loss_definition} if merged.loss_definition else {},

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import runoff
 from runoff.config import Config
 from runoff.data import Tokenizer, load_dataset, load_tokenizer
 from runoff.engines import Base, choose_engine, open_base
@@ -42,6 +41,7 @@ from runoff.training.loop import Ended, Listener, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
+from runoff.version import __version__
 
 __all__ = ["Prepared", "prepare", "train"]
 
@@ -286,7 +286,7 @@ def _new_identity(name: str, ready: Prepared) -> Identity:
         name=name,
         status="running",
         created=_now(),
-        runoff_version=runoff.__version__,
+        runoff_version=__version__,
         command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
         packages=_packages(),
         python=platform.python_version(),
