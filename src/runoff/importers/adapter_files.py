@@ -15,6 +15,7 @@ from typing import Any
 from runoff.errors import ImportFailed, ModelError
 from runoff.importers.facts import AdapterTensors, Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import json_line, read_object
+from runoff.importers.versions import parse_version, range_of
 from runoff.plan import TensorInfo, read_header
 from runoff.runs import MetricRow
 
@@ -56,40 +57,70 @@ def _read_mlx(source: SourceFile) -> Reading:
 
 
 def _mlx_clues(body: Mapping[str, Any]) -> Iterator[Clue]:
-    """Arguments that mlx-lm always writes from some version on, or never again (checked against its git history)."""
-    tool = "mlx-lm"
-    yield Clue(tool, "adapter_config.json is written from 0.6 on", since="0.6.0")
-    if set(body) <= {"lora_parameters", "num_layers", "fine_tune_type", "model"}:
+    """What the arguments tell of the version.
+
+    mlx-lm writes all the arguments it has, so one that is missing is sure evidence. One that is there may come from the
+    YAML, of which every key is copied: it counts at its default only, and only where the missing ones don't say no.
+    """
+    if "train_mode" in body:
+        yield Clue("mlx-lm-lora", "train_mode in adapter_config.json")
         return
-    if "num_layers" in body:
-        yield Clue(tool, "num_layers in adapter_config.json", since="0.19.0")
-    elif "lora_layers" in body:
-        yield Clue(tool, "lora_layers without num_layers in adapter_config.json", before="0.19.0")
-    for key, since in (("optimizer_config", "0.22.0"), ("report_to", "0.26.4"), ("project_name", "0.26.4")):
-        if body.get(key, 0) in (None, *_DEFAULT_CONFIGS) and key in body:
-            yield Clue(tool, f"{key} at its default in adapter_config.json", since=since)
-        elif key not in body:
-            yield Clue(tool, f"no {key} in adapter_config.json", before=since)
-    if "report_to" in body and "wandb" not in body:
-        yield Clue(tool, "report_to without wandb in adapter_config.json", since="0.28.3")
-    if isinstance(body.get("optimizer_config"), Mapping) and "muon" in body["optimizer_config"]:
-        yield Clue(tool, "muon in optimizer_config", since="0.26.1")
-    for key, since in (
-        ("grad_accumulation_steps", "0.28.3"),
-        ("clear_cache_threshold", "0.31.2"),
-        ("trust_remote_code", "0.32.0"),
-    ):
+    missing: list[Clue] = []
+    if len(_ALWAYS_WRITTEN.difference(body)) <= 1:
+        missing = [*_missing(body)]
+    yield Clue(_TOOL, "adapter_config.json is written from 0.6 on", since="0.6.0")
+    yield from missing
+    possible = range_of(missing)
+    for clue in _present(body) if missing else ():
+        if clue.since and parse_version(clue.since) < possible.before:
+            yield clue
+
+
+def _missing(body: Mapping[str, Any]) -> Iterator[Clue]:
+    for key, since in _ARGUMENTS.items():
         if key not in body:
-            yield Clue(tool, f"no {key} in adapter_config.json", before=since)
-        elif body[key] in (0, 1, False):
-            yield Clue(tool, f"{key} at its default in adapter_config.json", since=since)
+            yield Clue(_TOOL, f"no {key} in adapter_config.json", before=since)
+    if "lora_layers" not in body:
+        yield Clue(_TOOL, "no lora_layers in adapter_config.json", since="0.19.0")
+    if "use_dora" not in body and "fine_tune_type" not in body:
+        yield Clue(_TOOL, "no use_dora in adapter_config.json", before="0.13.1")
+    if "report_to" in body and "wandb" not in body:
+        yield Clue(_TOOL, "report_to without wandb in adapter_config.json", since="0.28.3")
 
 
-_DEFAULT_CONFIGS: tuple[dict[str, Any], ...] = (
-    {"adam": {}, "adamw": {}},
-    {"adam": {}, "adamw": {}, "sgd": {}, "adafactor": {}},
-    {"adam": {}, "adamw": {}, "muon": {}, "sgd": {}, "adafactor": {}},
-)
+def _present(body: Mapping[str, Any]) -> Iterator[Clue]:
+    for key, since in _ARGUMENTS.items():
+        if key in body and any(body[key] is default or body[key] == default for default in _DEFAULTS.get(key, ())):
+            yield Clue(_TOOL, f"{key} at its default in adapter_config.json", since=since)
+    config = body.get("optimizer_config")
+    if isinstance(config, Mapping) and "muon" in config:
+        yield Clue(_TOOL, "muon in optimizer_config", since="0.26.1")
+
+
+_TOOL = "mlx-lm"
+_ALWAYS_WRITTEN = frozenset(("adapter_path", "batch_size", "iters", "learning_rate", "max_seq_length", "steps_per_eval"))
+_ARGUMENTS = {
+    "lr_schedule": "0.6.0",
+    "fine_tune_type": "0.19.0",
+    "num_layers": "0.19.0",
+    "mask_prompt": "0.21.5",
+    "optimizer": "0.22.0",
+    "optimizer_config": "0.22.0",
+    "report_to": "0.26.4",
+    "project_name": "0.26.4",
+    "grad_accumulation_steps": "0.28.3",
+    "clear_cache_threshold": "0.31.2",
+    "trust_remote_code": "0.32.0",
+}
+"""Argument -> the first release that has it (checked by running the releases, from 0.3.0 to 0.32.2)."""
+_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "optimizer_config": ({"adam": {}, "adamw": {}}, {"adam": {}, "adamw": {}, "muon": {}, "sgd": {}, "adafactor": {}}),
+    "report_to": (None,),
+    "project_name": (None,),
+    "grad_accumulation_steps": (1,),
+    "clear_cache_threshold": (0,),
+    "trust_remote_code": (False,),
+}
 
 
 def _read_peft(source: SourceFile) -> Reading:

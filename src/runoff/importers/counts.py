@@ -17,7 +17,7 @@ from runoff.config import LrSchedule, Origin, Settings
 from runoff.errors import ConfigError
 from runoff.importers.effective import Effective
 from runoff.importers.facts import AdapterTensors, Told
-from runoff.importers.rules_mlx_lm import mlx_validations
+from runoff.importers.rules_mlx_lm import around_the_update, mlx_validations
 from runoff.importers.versions import Range
 from runoff.plan.schedule import check_schedule, learning_rate
 from runoff.runs import MetricRow, Value
@@ -179,7 +179,8 @@ def _validations(evidence: Evidence, done: int | None, batch: int | None, rows: 
         why = f"all full batches of {batch} of the {rows} rows"
     else:
         of = f" of {rows}" if isinstance(rows, int) else ", if there are that many"
-        why = f"{batches} batches of {batch} rows{of}, drawn anew at each validation, before that iteration's update"
+        why = f"{batches} batches of {batch} rows{of}, drawn anew at each validation, "
+        why += around_the_update(evidence.versions)
     return {"validations": first, "validation_rows": derived(held, why)}
 
 
@@ -187,6 +188,9 @@ def _rates(evidence: Evidence, updates: int | None) -> dict[str, Value]:
     keys = ("first_learning_rate", "last_learning_rate", "learning_rate_sum")
     rate = evidence.setting("learning_rate")
     parts = [key for key in evidence.effective.settings if key.startswith("lr_schedule.")]
+    schedule = evidence.effective.settings.get("lr_schedule")
+    if schedule is not None and not schedule.known:
+        return dict.fromkeys(keys, Value.unknown(f"lr_schedule: {schedule.origin.why}"))
     if updates is None or rate is None:
         return dict.fromkeys(keys, missing({"optimizer_updates": updates, "learning_rate": rate}))
     if not 1 <= updates <= MAX_UPDATES:

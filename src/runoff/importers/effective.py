@@ -122,9 +122,9 @@ class Effective:
     def settle(self, names: Mapping[str, str], believed: Callable[[Told, Effective], Any]) -> None:
         """Turn the ignored keys into findings that say what holds instead, and into the declared column."""
         for told, instead in self.pending:
-            key = names.get(told.key)
-            value = self.settings.get(key) if key else None
-            if value is None or key is None:
+            key = names.get(told.key, told.key)
+            value = self.settings.get(key)
+            if value is None:
                 holds = instead or "nothing changes by it"
                 level: Literal["warning", "note"] = "note"
             else:

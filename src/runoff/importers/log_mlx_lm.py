@@ -27,7 +27,7 @@ _VALIDATION = re.compile(rf"Iter (\d+): Val loss {_N}(.*?), Val took {_N}s")
 _LORA_TRAIN = re.compile(rf"Iter (\d+): loss {_N}, (.*)")
 _PAIR = re.compile(rf"([a-z_/]+) {_N}(GB)?")
 _SAVED = re.compile(r"Iter (\d+): Saved adapter weights to (\S+?)(?: and (\S+?))?\.?\s*$")
-_FINAL = re.compile(r"Saved final (?:adapter )?weights to (.+?)\.?\s*$")
+_FINAL = re.compile(r"Saved final (adapter )?weights to (.+?)\.?\s*$")
 _TEST = re.compile(rf"Test loss {_N}, Test ppl {_N}\.")
 _START = re.compile(r"Starting training\.\.\., iters: (\d+)")
 _CONFIG = re.compile(r"Loading configuration file (.+\.ya?ml)\s*$")
@@ -40,6 +40,10 @@ OLD = Clue(
     "mlx-lm", "its lines are of the form `Iter N: Train loss ...`, which mlx-lm printed before 0.32", before="0.32.0"
 )
 OLD_ARGUMENTS = Clue("mlx-lm", "`Trained Tokens` and `Peak mem` are printed from 0.3 on", since="0.3.0")
+FINAL = Clue("mlx-lm", "`Saved final weights to` is printed from 0.19 on", since="0.19.0")
+FINAL_ADAPTER = Clue("mlx-lm", "`Saved final adapter weights to` is printed before 0.19", before="0.19.0")
+NPZ = Clue("mlx-lm", "it saves .npz files, as before 0.6", before="0.6.0")
+SAFETENSORS = Clue("mlx-lm", "it saves .safetensors files, as from 0.6 on", since="0.6.0")
 LORA = Clue("mlx-lm-lora", "its lines are of the form `Iter N: loss ..., lr ...`")
 
 
@@ -125,6 +129,7 @@ def _other_rows(log: LogReader, text: str, place: str) -> bool:
     saved = _SAVED.search(text)
     if saved:
         log.section.labels |= dict.fromkeys(_folder(saved[2]))
+        log.section.clues |= dict.fromkeys(_saved_as(saved[2]))
         log.section.rows.append(
             MetricRow("checkpoint", int(saved[1]), text=saved[3] or saved[2], place=place, segment=log.segment)
         )
@@ -175,7 +180,8 @@ def _announcement(log: LogReader, text: str, place: str) -> bool:
         for key, millions in zip(("trainable_parameters", "base_parameters"), match.groups(), strict=True):
             log.section.count(key, round(float(millions) * 1e6), place, (half_width(millions) or 0) * 1e6 or None)
     elif match := _FINAL.search(text):
-        log.section.labels |= dict.fromkeys(_folder(match[1]))
+        log.section.labels |= dict.fromkeys(_folder(match[2]))
+        log.section.clues |= dict.fromkeys((FINAL_ADAPTER if match[1] else FINAL, *_saved_as(match[2])))
         log.section.finished = True
     elif match := _TEST.search(text):
         log.section.rows.append(
@@ -201,6 +207,10 @@ def _rare(log: LogReader, text: str, place: str) -> bool:
         log.section.count("processes", int(match[1]), place)
         return True
     return False
+
+
+def _saved_as(path: str) -> tuple[Clue, ...]:
+    return (NPZ,) if path.endswith(".npz") else (SAFETENSORS,) if path.endswith(".safetensors") else ()
 
 
 def _folder(path: str) -> list[str]:

@@ -15,8 +15,9 @@ from runoff.importers.facts import AdapterTensors, Clue, Facts, Told
 from runoff.importers.group import Group, Item
 from runoff.importers.rows import Curve, merge_rows, row_findings
 from runoff.importers.rules_hf import hugging_face_rules
-from runoff.importers.rules_mlx_lm import believed, declared_names, mlx_lm_rules, peak_memory
+from runoff.importers.rules_mlx_lm import around_the_update, believed, declared_names, mlx_lm_rules, peak_memory
 from runoff.importers.shapes import shape_counts
+from runoff.importers.tensors_hold import chosen_tensors, tensor_clues, tensors_hold, wrong_base
 from runoff.importers.versions import Range, parse_version, range_of
 from runoff.plan import Finding
 from runoff.runs import MetricRow, PlanRecord, Value
@@ -78,16 +79,18 @@ class Merged:
 def merge(group: Group, hand: Hand) -> Merged:
     """Apply the rules to what the files tell."""
     facts = [item.facts for item in group.items]
-    tool, versions, evidence = _tool(facts, hand)
+    tensors = chosen_tensors(group.items)
+    tool, versions, evidence = _tool(facts, hand, tensors)
     rows, findings = merge_rows([*_curves(group.items), Curve("--set", hand.rows, final=True)])
     rows = peak_memory(rows, versions) if tool == "mlx-lm" else rows
     effective = _rules(tool, _sources(facts, hand, rows), versions)
-    seen = Evidence(effective, versions, _told(facts, hand), _tensors(group.items), rows, _finished(facts))
+    findings = (*findings, *tensors_hold(effective, tensors))
+    seen = Evidence(effective, versions, _told(facts, hand), tensors, rows, _finished(facts))
     counts = _counts(tool, seen)
     findings = (
         *effective.findings,
         *findings,
-        *_tensor_findings(seen, counts),
+        *wrong_base(seen, counts),
         *_sampled(seen, counts),
         *row_findings(rows, seen.whole("iters"), group.name),
     )
@@ -111,8 +114,11 @@ def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(dict.fromkeys(findings), key=lambda finding: order[finding.level]))
 
 
-def _tool(facts: Sequence[Facts], hand: Hand) -> tuple[str | None, Range, tuple[str, ...]]:
+def _tool(
+    facts: Sequence[Facts], hand: Hand, tensors: AdapterTensors | None
+) -> tuple[str | None, Range, tuple[str, ...]]:
     clues = list(dict.fromkeys(clue for each in facts for clue in each.clues))
+    clues += tensor_clues(tensors, facts) if any(clue.tool == "mlx-lm" for clue in clues) else ()
     if hand.tool:
         return (
             hand.tool,
@@ -170,17 +176,6 @@ def _curves(items: Sequence[Item]) -> list[Curve]:
     return [*curves, Curve("the adapter's files", tuple(saved))]
 
 
-def _tensors(items: Sequence[Item]) -> AdapterTensors | None:
-    """The last adapter's: the one in the folder itself, else that of the highest checkpoint."""
-    found = [item for item in items if item.facts.tensors is not None]
-    final = [item for item in found if not item.facts.rows]
-    numbered = sorted(
-        found, key=lambda item: max((row.iteration or row.optimizer_updates or 0 for row in item.facts.rows), default=0)
-    )
-    chosen = (final or numbered)[-1:] if found else []
-    return chosen[0].facts.tensors if chosen else None
-
-
 def _finished(facts: Sequence[Facts]) -> bool:
     logs = [each for each in facts if each.role == "log"]
     return any(each.finished for each in facts if each.role == "summary") or (
@@ -219,26 +214,6 @@ def _sampled(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
     place = seen.effective.settings["val_batches"].origin.place or f"val_batches {every}"
     of = counts["valid_rows"].value
     known = f"of the {of} " if of is not None else ""
+    when = around_the_update(seen.versions)
     what = f"Each validation loss is of {rows.value} {known}rows, drawn anew each time."
-    return [Finding("I110", "note", place, what, "It moves with the draw, and is taken before its iteration's update.")]
-
-
-def _tensor_findings(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
-    tensors, findings = seen.tensors, []
-    if tensors is None:
-        return []
-    rank, layers = seen.setting("lora_parameters.rank"), seen.whole("num_layers")
-    why = "The tensors hold: they are what was trained."
-    if isinstance(rank, int) and rank not in tensors.ranks:
-        ranks = ", ".join(map(str, tensors.ranks))
-        findings.append(
-            Finding("I109", "warning", tensors.place, f"The tensors have rank {ranks}, the settings say {rank}.", why)
-        )
-    if layers is not None and layers > 0 and layers != len(tensors.blocks):
-        what = f"The tensors adapt {len(tensors.blocks)} blocks, the settings say {layers}."
-        findings.append(Finding("I109", "warning", tensors.place, what, why))
-    blocks: Any = counts["blocks"].value
-    if isinstance(blocks, int) and max(tensors.blocks) >= blocks:
-        what = f"The tensors adapt block {max(tensors.blocks)}, but {seen.setting('model')} has {blocks}."
-        findings.append(Finding("I109", "warning", tensors.place, what, "The adapter belongs to another base."))
-    return findings
+    return [Finding("I110", "note", place, what, f"It moves with the draw, and is taken {when}.")]

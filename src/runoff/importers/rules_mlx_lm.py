@@ -17,7 +17,7 @@ from runoff.importers.log_mlx_lm import GIGABYTE_DOUBT
 from runoff.importers.versions import Range
 from runoff.runs import MetricRow, Value
 
-__all__ = ["all_blocks_bug", "believed", "declared_names", "mlx_lm_rules", "mlx_validations", "peak_memory"]
+__all__ = ["all_blocks_bug", "around_the_update", "believed", "declared_names", "mlx_lm_rules", "mlx_validations", "peak_memory"]
 
 _FIRST = "0.0.0"
 DEFAULTS: dict[str, Sequence[tuple[str, Any]]] = {
@@ -47,12 +47,17 @@ DEFAULTS: dict[str, Sequence[tuple[str, Any]]] = {
 
 READ_SINCE = {
     "lora_parameters.dropout": "0.4.0",
+    "fine_tune_type": "0.21.0",
     "optimizer": "0.22.0",
     "optimizer_config": "0.22.0",
     "mask_prompt": "0.22.0",
     "grad_accumulation_steps": "0.28.3",
 }
 """Settings that older versions ignore without a word; the default holds there."""
+
+SCHEDULE_SINCE = "0.6.0"
+_DORA_READ = (("0.13.1", "0.14.2"), ("0.15.3", "0.19.0"))
+"""Releases in which use_dora makes a DoRA adapter: (from, before). Between them it was there and not passed on."""
 
 _OTHER_ARGUMENTS = (
     "model", "data", "train", "test", "test_batches", "config", "adapter_path", "adapter_file", "report_to",
@@ -71,7 +76,7 @@ def mlx_lm_rules(sources: Sources, versions: Range, tool: str = "mlx-lm") -> Eff
         value = _setting(key, told, versions, result)
         if value is not None:
             result.settings[key] = value
-    _schedule(told, result)
+    _schedule(told, versions, result)
     _legacy_alpha(told, versions, result)
     _dora(sources, versions, result)
     for key in sources.keys:
@@ -90,6 +95,8 @@ def _renamed(sources: Sources, versions: Range) -> Sources:
 
 def _setting(key: str, told: Sources, versions: Range, result: Effective) -> Value | None:
     since = READ_SINCE.get(key)
+    if key == "fine_tune_type" and told.record_has(key):
+        since = "0.19.0"  # a YAML could not set it before 0.21, but the record says what the command line did
     if since and key in told.keys and versions.at_least(since) is not True:
         return _maybe_ignored(key, since, told.first(key), versions, result)
     value = result.choose(key, told)
@@ -105,18 +112,18 @@ def _maybe_ignored(key: str, since: str, told: Told, versions: Range, result: Ef
     if same(told.value, default):
         return Value(told.value, Origin("imported", told.place))
     if versions.at_least(since) is False:
-        result.ignored(told, f"{key} {default!r} holds: {result.tool} reads this key from {since} on")
+        result.ignored(told, f"{key} {default!r}; {result.tool} reads this key from {since} on")
         return Value(default, Origin("derived", told.place, f"{result.tool} reads {key} from {since} on"), told.value)
     why = f"{result.tool} reads {key} from {since} on, and the version is only known as {versions}; --tool decides"
-    result.note(
-        "I103",
-        "warning",
-        told.place,
-        f"Whether {key}: {told.value!r} took effect is unknown.",
-        why + ".",
-        "--tool mlx-lm@VERSION",
-    )
+    _undecided(told, f"it reads {key} from {since} on", versions, result)
     return Value.unknown(why, told.value)
+
+
+def _undecided(told: Told, rule: str, versions: Range, result: Effective) -> None:
+    """What the version decides, where the version is open."""
+    what = f"Whether {told.key}: {told.value!r} took effect is unknown."[:300]
+    why = f"{result.tool}'s version decides ({rule}), and is only known as {versions}."
+    result.note("I103", "warning", told.place, what, why, "--tool mlx-lm@VERSION")
 
 
 def _default(key: str, versions: Range, told: Sources) -> Value:
@@ -132,12 +139,16 @@ def _default(key: str, versions: Range, told: Sources) -> Value:
     return Value.unknown(f"the default depends on the version of mlx-lm ({changes}), which is only known as {versions}")
 
 
-def _schedule(told: Sources, result: Effective) -> None:
+def _schedule(told: Sources, versions: Range, result: Effective) -> None:
     """A schedule's own first rate goes before learning_rate; its parts are settings of their own."""
     parts = {key: result.choose(key, told) for key in told.keys if key.startswith("lr_schedule.")}
     if not parts or (told.has_record and not any(told.record_has(key) for key in parts)):
         return
     result.settings.pop("lr_schedule", None)
+    read = versions.at_least(SCHEDULE_SINCE)
+    if read is not True:
+        _unread_schedule([told.first(key) for key in parts], versions, result, never=read is False)
+        return
     result.settings |= {key: value for key, value in parts.items() if value is not None}
     arguments = parts.get("lr_schedule.arguments")
     if arguments is not None and isinstance(arguments.value, list) and arguments.value:
@@ -145,6 +156,18 @@ def _schedule(told: Sources, result: Effective) -> None:
         origin = Origin("derived", arguments.origin.place, "lr_schedule")
         other = None if same(declared, arguments.value[0]) else declared
         result.settings["learning_rate"] = Value(arguments.value[0], origin, other)
+
+
+def _unread_schedule(parts: Sequence[Told], versions: Range, result: Effective, *, never: bool) -> None:
+    declared = next((part.value for part in parts if part.key == "lr_schedule.name"), None)
+    if never:
+        why = f"{result.tool} reads lr_schedule from {SCHEDULE_SINCE} on"
+        result.settings["lr_schedule"] = Value(None, Origin("derived", why=why), declared)
+        result.ignored(parts[0], f"the constant learning_rate; {why}")
+        return
+    _undecided(parts[0], f"it reads lr_schedule from {SCHEDULE_SINCE} on", versions, result)
+    why = f"the version decides whether it was read, and is only known as {versions}"
+    result.settings["lr_schedule"] = Value.unknown(why, declared)
 
 
 def _legacy_alpha(told: Sources, versions: Range, result: Effective) -> None:
@@ -175,10 +198,17 @@ def _dora(sources: Sources, versions: Range, result: Effective) -> None:
     if "use_dora" not in sources.keys:
         return
     told = sources.first("use_dora")
-    if versions.at_least("0.19.0") is False and told.value is True:
+    if told.value is not True:
+        return
+    spans = [(versions.at_least(since), versions.at_least(before)) for since, before in _DORA_READ]
+    if any(since is True and before is False for since, before in spans):
         result.settings["fine_tune_type"] = Value("dora", Origin("imported", told.place, "use_dora"))
-    elif versions.at_least("0.19.0") is not False and told.value is True:
+    elif all(since is False or before is True for since, before in spans):
         result.ignored(told)
+    else:
+        _undecided(told, "it read use_dora from 0.13.1 to 0.14.1 and from 0.15.3 to 0.18", versions, result)
+        why = f"the version decides whether use_dora was read, and is only known as {versions}"
+        result.settings["fine_tune_type"] = Value.unknown(why, "dora")
 
 
 def _switch(key: str, sources: Sources, versions: Range, result: Effective) -> None:
@@ -192,15 +222,21 @@ def _switch(key: str, sources: Sources, versions: Range, result: Effective) -> N
 
 
 def mlx_validations(iters: int, every: int, versions: Range) -> int | None:
-    """At iteration 1, at each multiple of steps_per_eval, and (from 0.14.2 on) at the last one."""
+    """At iteration 1, at each multiple of steps_per_eval, and (from 0.4 on) at the last one."""
     if every < 1 or iters < 1:
         return None
     multiples = iters // every + (0 if every == 1 else 1)
     tail = 1 if iters % every and iters > 1 else 0
-    last = versions.at_least("0.14.2")
+    last = versions.at_least("0.4.0")
     if last is None and tail:
         return None
     return multiples + (tail if last is not False else 0)
+
+
+def around_the_update(versions: Range) -> str:
+    """When a validation is made: up to 0.14.1 behind its iteration's update, from 0.14.2 on before it."""
+    words = {True: "before its iteration's update", False: "after its iteration's update"}
+    return words.get(versions.at_least("0.14.2"), "around its iteration's update (before it from 0.14.2 on)")
 
 
 def peak_memory(rows: tuple[MetricRow, ...], versions: Range) -> tuple[MetricRow, ...]:
