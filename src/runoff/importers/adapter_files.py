@@ -98,7 +98,9 @@ def _present(body: Mapping[str, Any]) -> Iterator[Clue]:
 
 
 _TOOL = "mlx-lm"
-_ALWAYS_WRITTEN = frozenset(("adapter_path", "batch_size", "iters", "learning_rate", "max_seq_length", "steps_per_eval"))
+_ALWAYS_WRITTEN = frozenset(
+    ("adapter_path", "batch_size", "iters", "learning_rate", "max_seq_length", "steps_per_eval")
+)
 _ARGUMENTS = {
     "lr_schedule": "0.6.0",
     "fine_tune_type": "0.19.0",

@@ -156,7 +156,9 @@ def _passes(done: int | None, batch: int | None, rows: Any) -> dict[str, Value]:
 
 def _validations(evidence: Evidence, done: int | None, batch: int | None, rows: Any) -> dict[str, Value]:
     every, batches = evidence.whole("steps_per_eval"), evidence.whole("val_batches")
-    count = mlx_validations(done, every, evidence.versions) if done is not None and every is not None else None
+    at_last = any(row.kind == "validation" and row.iteration == done for row in evidence.rows)
+    versions = Range((0, 4, 0)) if at_last else evidence.versions
+    count = mlx_validations(done, every, versions) if done is not None and every is not None else None
     if count is not None:
         first = derived(count, f"at iteration 1, at every multiple of {every} and at the last of {done}")
     else:

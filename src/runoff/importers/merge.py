@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runoff.importers.counts import Evidence, hugging_face_counts, mlx_counts
 from runoff.importers.effective import Effective, Sources

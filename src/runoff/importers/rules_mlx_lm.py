@@ -17,7 +17,15 @@ from runoff.importers.log_mlx_lm import GIGABYTE_DOUBT
 from runoff.importers.versions import Range
 from runoff.runs import MetricRow, Value
 
-__all__ = ["all_blocks_bug", "around_the_update", "believed", "declared_names", "mlx_lm_rules", "mlx_validations", "peak_memory"]
+__all__ = [
+    "all_blocks_bug",
+    "around_the_update",
+    "believed",
+    "declared_names",
+    "mlx_lm_rules",
+    "mlx_validations",
+    "peak_memory",
+]
 
 _FIRST = "0.0.0"
 DEFAULTS: dict[str, Sequence[tuple[str, Any]]] = {
@@ -235,7 +243,7 @@ def mlx_validations(iters: int, every: int, versions: Range) -> int | None:
 
 def around_the_update(versions: Range) -> str:
     """When a validation is made: up to 0.14.1 behind its iteration's update, from 0.14.2 on before it."""
-    words = {True: "before its iteration's update", False: "after its iteration's update"}
+    words: dict[bool | None, str] = {True: "before its iteration's update", False: "after its iteration's update"}
     return words.get(versions.at_least("0.14.2"), "around its iteration's update (before it from 0.14.2 on)")
 
 

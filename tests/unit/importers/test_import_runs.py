@@ -246,3 +246,43 @@ def test_a_fifo_and_a_file_without_permission(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     report = import_runs([folder], root=tmp_path / "runs")
     assert {file.why_not for file in report.files} >= {"is not a regular file"}
+
+
+def _experiment(folder: Path, speed: str, *, config: str = "config.yaml") -> None:
+    """A run as many keep it: its configuration, its log and `adapters/` in a folder of its own."""
+    write(folder / config, "model: m\niters: 40\nnum_layers: 4\nadapter_path: adapters\n")
+    write(folder / "train.log", old_log(save="adapters").replace("It/sec 0.417", f"It/sec {speed}"))
+    write(folder / "adapters" / "adapter_config.json", mlx_config(adapter_path="adapters", config=config))
+    mlx_adapter(folder / "adapters" / "adapters.safetensors")
+
+
+@pytest.mark.parametrize("config", ["config.yaml", "run.yaml", "lora.yaml"])
+def test_folders_alike_in_every_name_are_runs_of_their_own(tmp_path: Path, config: str) -> None:
+    _experiment(tmp_path / "exp" / "a", "0.411", config=config)
+    _experiment(tmp_path / "exp" / "b", "0.422", config=config)
+    report = import_runs([tmp_path / "exp"], root=tmp_path / "runs")
+    assert [(run.merged.name, len(run.files), len(run.merged.rows)) for run in report.imported] == [
+        ("a", 4, 7),
+        ("b", 4, 7),
+    ]
+
+
+def test_an_adapter_in_a_folder_of_many_runs_takes_only_what_names_it(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    _experiment(folder, "0.411")
+    for name in ("one", "two"):
+        write(folder / f"{name}.yaml", f"model: m\niters: 40\nnum_layers: 4\nadapter_path: out/{name}\n")
+        write(folder / f"{name}.log", old_log(save=f"out/{name}"))
+    report = import_runs([folder], root=tmp_path / "runs")
+    files = {run.merged.name: sorted(Path(name).name for name in run.files) for run in report.imported}
+    assert files["one"] == ["one.log", "one.yaml"]
+    assert files["two"] == ["two.log", "two.yaml"]
+    (rest,) = [names for name, names in files.items() if name not in ("one", "two")]
+    assert {"adapter_config.json", "adapters.safetensors", "train.log"} <= set(rest)
+
+
+def test_adapter_folders_side_by_side_are_not_one_run(tmp_path: Path) -> None:
+    for name, iters in (("run3_adapters", 40), ("run4_adapters", 60)):
+        write(tmp_path / "models" / name / "adapter_config.json", mlx_config(adapter_path=name, iters=iters))
+    report = import_runs([tmp_path / "models"], root=tmp_path / "runs")
+    assert [run.merged.name for run in report.imported] == ["run3_adapters", "run4_adapters"]
