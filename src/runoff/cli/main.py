@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from runoff.cli import check, compare, data, evaluate, import_, model, runs, show, train
+from runoff.cli import check, compare, data, evaluate, import_, model, runs, show, side_by_side, train
 from runoff.errors import RunoffError
 
 __all__ = ["app", "run"]
@@ -29,6 +29,7 @@ app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("import")(import_.command)
 app.command("evaluate")(evaluate.command)
+app.command("side-by-side")(side_by_side.command)
 app.command("compare")(compare.command)
 app.command("runs")(runs.command)
 app.command("show")(show.command)

@@ -31,7 +31,7 @@ from runoff.files import jsonl, write_bytes
 from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
-__all__ = ["Answering", "answer_all"]
+__all__ = ["Answering", "answer_all", "training_rows"]
 
 SUITE_TOKENS = 96
 
@@ -70,7 +70,7 @@ def answer_all(session: Session, test: TestSet, tokenizer: Tokenizer, wanted: An
     prompts = _prompts(wanted)
     measures = (*MEASURES, *(load_measure(name) for name in wanted.own_measures))
     rows = [example.row for example in test.encoded]
-    training = _training_rows(session.runs[0])
+    training = training_rows(session.runs[0])
     asked = _spread(rows, wanted.questions)
     limit = 2 * max((example.target_tokens for example in test.encoded), default=256)
     jobs = {
@@ -191,7 +191,7 @@ def _spread(rows: Sequence[Row], count: int) -> list[Row]:
     return [rows[index * len(rows) // count] for index in range(count)]
 
 
-def _training_rows(run: Run) -> list[Row]:
+def training_rows(run: Run) -> list[Row]:
     """The rows that a run was trained on, where its data folder is still at hand."""
     place = Path(str((run.identity.data.get("train") or {}).get("place", "")))
     return list(load_rows(place, name="train").rows) if place.is_file() else []

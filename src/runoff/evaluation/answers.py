@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Answer", "FinishReason"]
+from runoff.runs.store import read_jsonl
+
+__all__ = ["Answer", "FinishReason", "read_answers"]
 
 FinishReason = Literal["stop", "length"]
 
@@ -43,3 +46,8 @@ class Answer:
     def from_json(cls, data: Mapping[str, Any]) -> Answer:
         """The answer that `to_json` wrote."""
         return cls(**{**data, "tokens": tuple(data["tokens"])})
+
+
+def read_answers(path: Path) -> tuple[Answer, ...]:
+    """Answers as they were stored; empty where there is no such file."""
+    return tuple(map(Answer.from_json, read_jsonl(path))) if path.exists() else ()

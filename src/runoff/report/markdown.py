@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from runoff.report.model import Block, Chart, Commands, Paragraph, Report, Table
+from runoff.report.model import Block, Chart, Commands, Paragraph, Report, Span, Table, Texts
 
 __all__ = ["to_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#!~])")
+_LINE_START = re.compile(r"^(\s*(?:\d+)?)([-+=.)])", re.MULTILINE)
 
 
 def to_markdown(report: Report, charts: str = "") -> str:
@@ -28,7 +29,7 @@ def _block(block: Block, charts: str) -> str:
         return _table(block)
     if isinstance(block, Chart):
         return f"![{_text(block.alt)}]({charts}{block.name}.png)\n\n*{_text(block.caption)}*"
-    return _commands(block)
+    return _texts(block) if isinstance(block, Texts) else _commands(block)
 
 
 def _paragraph(paragraph: Paragraph) -> str:
@@ -49,6 +50,35 @@ def _commands(commands: Commands) -> str:
     return "\n".join([f"{fence}sh", *commands.lines, fence])
 
 
+def _texts(block: Texts) -> str:
+    lines = [f"### {_text(block.caption)}", *([f"*{_text(block.note)}*"] if block.note else [])]
+    for one in block.texts:
+        badges = "".join(f" \\[{_text(badge)}\\]" for badge in one.badges)
+        lines.append(f"**{_text(one.label)}**{badges}" + (f" *({_text(one.note)})*" if one.note else ""))
+        lines.append(_quoted("".join(_span(span) for span in one.spans)))
+    return "\n\n".join(lines)
+
+
+def _span(span: Span) -> str:
+    """Differing words in bold, copied ones in italics; the marks close before the white space, as Markdown wants."""
+    mark = "*" * (2 * span.differs + span.copied)
+    body = span.text.rstrip()
+    if not mark or not body:
+        return _escaped(span.text)
+    lines = (f"{mark}{_escaped(line)}{mark}" if line else "" for line in map(str.strip, body.split("\n")))
+    return "\n".join(lines) + span.text[len(body) :]
+
+
+def _quoted(text: str) -> str:
+    """Line by line, so that lists and paragraphs stay apart, and none of them becomes a list or a code block."""
+    lines = (_LINE_START.sub(r"\1\\\2", " ".join(line.split())) for line in text.split("\n"))
+    return "\n".join(f"> {line}  " if line else ">" for line in lines) or ">"
+
+
 def _text(text: str) -> str:
     """Text from files and models is untrusted: nothing in it may become markup."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)

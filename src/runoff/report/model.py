@@ -9,7 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Block", "Cell", "Chart", "Commands", "Paragraph", "Report", "Section", "Series", "Table", "cell"]
+__all__ = [
+    "Block",
+    "Cell",
+    "Chart",
+    "Commands",
+    "Paragraph",
+    "Report",
+    "Section",
+    "Series",
+    "Span",
+    "Table",
+    "Text",
+    "Texts",
+    "cell",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,35 @@ class Commands:
     lines: tuple[str, ...]
 
 
-Block = Paragraph | Table | Chart | Commands
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text. differs: from the text it is held against. copied: from a training answer."""
+
+    text: str
+    differs: bool = False
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What somebody said: `spans` together are the text. badges: what is wrong with it, in words."""
+
+    label: str
+    spans: tuple[Span, ...]
+    badges: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts to be read next to each other, under what they answer."""
+
+    caption: str
+    texts: tuple[Text, ...]
+    note: str = ""
+
+
+Block = Paragraph | Table | Chart | Commands | Texts
 
 
 @dataclass(frozen=True, slots=True)

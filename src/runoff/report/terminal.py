@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from runoff.report.model import Block, Chart, Paragraph, Report, Table
+from runoff.report.model import Chart, Commands, Paragraph, Report, Table, Texts
+from runoff.report.model import Text as Said
 
 __all__ = ["print_report"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {"verdict": "bold", "warning": "yellow", "blocking": "red"}
+_NARROWEST = 30
 _MARKS = {"warning": "Warning: ", "blocking": "Blocking: "}
 
 
@@ -23,10 +25,10 @@ def print_report(report: Report, console: Console, *, brief: bool = False) -> No
         console.print()
         console.print(Rule(Text(section.title), align="left"))
         for block in section.blocks:
-            console.print(_block(block))
+            console.print(_texts(block, console.width) if isinstance(block, Texts) else _block(block))
 
 
-def _block(block: Block) -> RenderableType:
+def _block(block: Paragraph | Table | Chart | Commands) -> RenderableType:
     if isinstance(block, Paragraph):
         return Text(_MARKS.get(block.role, "") + block.text, style=_STYLES.get(block.role, ""))
     if isinstance(block, Table):
@@ -43,6 +45,32 @@ def _table(table: Table) -> RenderableType:
     for row in table.rows:
         drawn.add_row(*(Text(one.text) for one in row))
     return drawn
+
+
+def _texts(block: Texts, width: int) -> RenderableType:
+    """Columns where each gets a readable width, else one under the other."""
+    heading = Text(f"\n{block.caption}", style="bold")
+    note = [Text(block.note)] if block.note else []
+    if width // len(block.texts) < _NARROWEST:
+        return Group(heading, *note, *(part for one in block.texts for part in (Text(""), *_said(one, labelled=True))))
+    columns = RichTable(show_lines=False, expand=True)
+    for one in block.texts:
+        columns.add_column(Text(one.label), overflow="fold", ratio=1)
+    columns.add_row(*(Group(*_said(one, labelled=False)) for one in block.texts))
+    return Group(heading, *note, columns)
+
+
+def _said(one: Said, *, labelled: bool) -> list[RenderableType]:
+    """Badges and note, then the words: differing ones bold, copied ones underlined."""
+    head = [Text(one.label, style="bold")] if labelled else []
+    head += [Text(f"[{badge}]", style="yellow") for badge in one.badges]
+    head += [Text(one.note, style="dim")] if one.note else []
+    body = Text()
+    for span in one.spans:
+        styles = ["bold"] * span.differs + ["underline"] * span.copied
+        kept = span.text.rstrip()
+        body.append(kept, " ".join(styles)).append(span.text[len(kept) :])
+    return [*head, body]
 
 
 def _spark(label: str, values: tuple[float, ...]) -> str:

@@ -14,13 +14,13 @@ from runoff.report.png import to_png
 __all__ = ["write_report"]
 
 
-def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write report.md (with its PNG charts), report.html and report.json; returns their paths.
+def write_report(report: Report, folder: Path, name: str = "report") -> tuple[Path, ...]:
+    """Write report.md (with its PNG charts), report.html and report.json, or by another name; returns their paths.
 
     Raises:
         RunError: the folder can't be written.
     """
-    paths = tuple(folder / name for name in ("report.md", "report.html", "report.json"))
+    paths = tuple(folder / f"{name}.{ending}" for ending in ("md", "html", "json"))
     for section in report.sections:
         for block in section.blocks:
             if isinstance(block, Chart):

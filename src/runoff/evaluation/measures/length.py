@@ -24,7 +24,13 @@ from runoff.evaluation.measures.result import (
 )
 from runoff.evaluation.measures.texts import words
 
-__all__ = ["LENGTH_OUTSIDE", "LENGTH_RATIO"]
+__all__ = ["LENGTH_OUTSIDE", "LENGTH_RATIO", "author_range"]
+
+
+def author_range(material: Material) -> tuple[float, float]:
+    """Words of the 1st and the 99th percentile of the training answers."""
+    low, high = np.quantile([len(words(row.answer)) for row in material.training], [0.01, 0.99])
+    return float(low), float(high)
 
 
 def _length(material: Material, answer: Answer) -> int | None:
@@ -53,7 +59,7 @@ def _ratio(about: About, material: Material) -> MeasureResult:
 
 
 def _outside(about: About, material: Material) -> MeasureResult:
-    low, high = np.quantile([len(words(row.answer)) for row in material.training], [0.01, 0.99])
+    low, high = author_range(material)
 
     def value(answer: Answer) -> float | None:
         length = _length(material, answer)

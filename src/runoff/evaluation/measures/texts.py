@@ -19,6 +19,7 @@ __all__ = [
     "strip_markdown",
     "units",
     "vocabulary",
+    "word_places",
     "words",
 ]
 
@@ -67,6 +68,11 @@ FUNCTION_WORDS = vocabulary(
 def words(text: str) -> tuple[str, ...]:
     """Words and numbers in lower case, with straight apostrophes; kept, as every measure asks for the same texts'."""
     return tuple(match.lower().replace("’", "'") for match in _WORD.findall(text))
+
+
+def word_places(text: str) -> list[tuple[int, int]]:
+    """Where each of `words` begins and ends, in characters."""
+    return [match.span() for match in _WORD.finditer(text)]
 
 
 def units(text: str) -> list[str]:

@@ -1,0 +1,81 @@
+"""Where the answers come from. Owns: the test set that all runs have answered, and answering a prompts file once.
+
+Must not: mark, order or render.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runoff.errors import RunError
+from runoff.evaluation.answering import training_rows
+from runoff.evaluation.answers import Answer, read_answers
+from runoff.evaluation.evaluate import Evaluation, load_evaluations
+from runoff.evaluation.material import BASE, Material, TrainingRow
+from runoff.runs import Run
+
+__all__ = ["Gathered", "gather_stored", "material_of", "shared_evaluations"]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Answers by label with what the badges need. place: of the prompts. notes: sentences for the reader."""
+
+    material: Material
+    place: str
+    notes: tuple[str, ...] = ()
+
+
+def gather_stored(runs: Sequence[Run]) -> Gathered:
+    """The answers that `runoff evaluate --generate` stored beside the runs.
+
+    Raises:
+        RunError: a run has none, or the runs have none to the same test set.
+    """
+    evaluations = shared_evaluations(runs)
+    return Gathered(material_of(runs, evaluations), evaluations[0].test["place"], tuple(_notes(evaluations)))
+
+
+def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
+    """One evaluation with answers for each run, of the test set with the most rows that all of them have answered.
+
+    Raises:
+        RunError: a run has no answers, or the runs have none to the same test set.
+    """
+    found = [{one.key: one for one in load_evaluations(run) if one.answers()} for run in runs]
+    names = " ".join(run.name for run in runs)
+    without = [run.name for run, own in zip(runs, found, strict=True) if not own]
+    if without:
+        raise RunError(
+            f"{' and '.join(without)}: no generated answers are stored. Run: runoff evaluate {names} --generate."
+        )
+    shared = set.intersection(*(set(own) for own in found))
+    if not shared:
+        raise RunError(f"{' and '.join(names.split())} answered different test sets. Give them one: --test FILE.")
+    key = max(shared, key=lambda one: (len(found[0][one].rows), one))
+    return [own[key] for own in found]
+
+
+def material_of(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> Material:
+    """The stored answers of the base and of each run, and the rows that the first run was trained on."""
+    answers: dict[str, tuple[Answer, ...]] = {BASE: read_answers(evaluations[0].folder / "base-answers.jsonl")}
+    for run, one in zip(runs, evaluations, strict=True):
+        answers[run.name] = read_answers(one.folder / "answers.jsonl")
+    rows = tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(runs[0]))
+    return Material(answers, rows)
+
+
+def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Runs whose answers were generated in different ways should not be read as if they had been alike."""
+    ways: dict[str, list[str]] = {}
+    for one in evaluations:
+        path = one.folder / "measures.json"
+        generation = json.loads(path.read_text("utf-8")).get("generation", {}) if path.exists() else {}
+        kept = {key: generation.get(key) for key in ("temperature", "top_p", "seed", "max_tokens")}
+        ways.setdefault(", ".join(f"{key} {value}" for key, value in kept.items()), []).append(one.run)
+    if len(ways) < 2:
+        return []
+    told = "; ".join(f"{', '.join(names)}: {way}" for way, names in ways.items())
+    return [f"The answers were not generated alike, so they differ for that reason too ({told})."]

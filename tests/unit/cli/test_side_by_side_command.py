@@ -1,0 +1,68 @@
+"""`runoff side-by-side` on answers that an evaluation really stored (by the fake engine)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.fake_engine import FakeBase
+from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
+from typer.testing import CliRunner
+
+from runoff.cli.main import app
+from runoff.errors import RunError
+from runoff.evaluation import Answering, evaluate
+from runoff.runs import Run
+
+FEW = Answering(questions=4, training_questions=0, suite=False)
+
+
+@pytest.fixture(scope="module")
+def root(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs that have answered, and one that has not."""
+    folder = tmp_path_factory.mktemp("side")
+    data = make_data(folder / "data")
+    write_rows(data / "test.jsonl", [chat_row(number) for number in range(30, 36)])
+    runs: list[Run] = [
+        fake_train(make_config(tiny_model, data, iters=iters), name, folder / "runs")
+        for name, iters in (("long", 20), ("short", 4), ("silent", 2))
+    ]
+    evaluate(runs[:2], base=FakeBase(), answering=FEW)
+    return folder / "runs"
+
+
+def test_all_prompts_are_written_and_some_printed(root: Path, tmp_path: Path) -> None:
+    arguments = ["side-by-side", "long", "short", "--runs", str(root), "--show", "1", "-o", str(tmp_path)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("Disagreement ") == 1
+    page = (tmp_path / "side-by-side.html").read_text()
+    assert page.count('<article class="texts"') == 4
+    assert {path.name for path in tmp_path.iterdir()} == {f"side-by-side.{end}" for end in ("html", "md", "json")}
+
+
+def test_what_was_not_printed_is_said(root: Path) -> None:
+    result = CliRunner().invoke(app, ["side-by-side", "long", "--runs", str(root), "--show", "1"])
+    assert "3 more prompts: add -o DIR to write them all, or --show." in result.output
+
+
+def test_a_run_without_answers_is_one_sentence(root: Path) -> None:
+    result = CliRunner().invoke(app, ["side-by-side", "long", "silent", "--runs", str(root)])
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        "silent: no generated answers are stored. Run: runoff evaluate long silent --generate."
+    )
+
+
+def test_answers_that_were_not_generated_alike_are_said_to_differ_for_that_reason(root: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+    from shutil import copytree
+
+    from runoff.runs import load_run
+
+    copied = copytree(root, tmp_path / "runs")
+    evaluate([load_run("short", copied)], base=FakeBase(), answering=replace(FEW, temperature=1.0))
+    result = CliRunner().invoke(app, ["side-by-side", "long", "short", "--runs", str(copied)])
+    assert "The answers were not generated alike" in result.output
+    same = CliRunner().invoke(app, ["side-by-side", "long", "short", "--runs", str(root)])
+    assert "not generated alike" not in same.output
