@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,14 @@ def command(
         list[str] | None, typer.Option("--measure", help="Your own measure: module:function or file.py:function.")
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.0,
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", help="Address of an OpenAI-compatible server whose model judges pairs of answers."),
+    ] = None,
+    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model.")] = "default",
+    judge_offline: Annotated[
+        bool, typer.Option("--judge-offline", help="Use only what the judge has said before; ask nothing.")
+    ] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
@@ -39,4 +48,10 @@ def command(
 
     wanted = Answering(questions, temperature=temperature, prompts=prompts, own_measures=tuple(measures or ()))
     loaded = [load_run(run, root) for run in runs]
-    show_evaluations(evaluate(loaded, test, answering=wanted if answers else None, say=say))
+    found = evaluate(loaded, test, answering=wanted if answers else None, say=say)
+    show_evaluations(found)
+    if judge:
+        from runoff.evaluation.judge import Judging, judge_runs
+
+        key = os.environ.get("RUNOFF_JUDGE_KEY")
+        judge_runs(loaded, found, Judging(judge, judge_model, judge_offline), say=say, key=key)

@@ -5,6 +5,7 @@ Owns: the JSON form of a MeasureResult for one run. Must not: compute.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +18,9 @@ from runoff.files import write_json
 if TYPE_CHECKING:
     from runoff.evaluation.measures.result import MeasureResult
 
-__all__ = ["StoredMeasure", "load_measures", "store_measures"]
+__all__ = ["HARNESS", "JUDGE", "StoredMeasure", "answers_sha256", "load_measures", "store_measures"]
 
-FILE = "measures.json"
+FILE, JUDGE, HARNESS = "measures.json", "judge.json", "harness.json"
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,24 @@ class StoredMeasure:
         return cls(**{**body, **estimates, "per_example": pairs, "flags": tuple(body["flags"])})
 
 
-def store_measures(folder: Path, generation: dict[str, Any], measures: Sequence[StoredMeasure]) -> None:
-    """Write measures.json: how the answers were generated, and every measure."""
-    write_json(folder / FILE, {"generation": generation, "measures": [asdict(one) for one in measures]})
+def store_measures(
+    folder: Path, generation: dict[str, Any], measures: Sequence[StoredMeasure], name: str = FILE
+) -> None:
+    """Write measures.json (or the judge's, or the harness's): how its values came about, and every measure."""
+    write_json(folder / name, {"generation": generation, "measures": [asdict(one) for one in measures]})
 
 
 def load_measures(folder: Path) -> dict[str, StoredMeasure]:
-    """By key; empty where no answers were generated."""
-    path = folder / FILE
-    if not path.exists():
-        return {}
-    body = json.loads(path.read_text("utf-8"))
-    return {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}
+    """By key; empty where nothing was measured. What was said of answers that have changed since is left out."""
+    found: dict[str, StoredMeasure] = {}
+    for path in (folder / name for name in (FILE, JUDGE, HARNESS)):
+        body = json.loads(path.read_text("utf-8")) if path.exists() else {"measures": []}
+        if body.get("generation", {}).get("answers_sha256") in (None, answers_sha256(folder)):
+            found |= {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}
+    return found
+
+
+def answers_sha256(folder: Path) -> str:
+    """Identity of the answers of the run and of the base."""
+    paths = (folder / "answers.jsonl", folder / "base-answers.jsonl")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths if path.exists())).hexdigest()

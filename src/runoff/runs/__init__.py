@@ -2,7 +2,17 @@
 
 from runoff.runs.index import list_runs
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
-from runoff.runs.store import Run, RunFolder, create_run, find_runs, free_folder, load_run, runs_root, trunk_folder
+from runoff.runs.store import (
+    Run,
+    RunFolder,
+    create_run,
+    find_runs,
+    free_folder,
+    judge_cache_file,
+    load_run,
+    runs_root,
+    trunk_folder,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -15,6 +25,7 @@ __all__ = [
     "create_run",
     "find_runs",
     "free_folder",
+    "judge_cache_file",
     "list_runs",
     "load_run",
     "plan_record",

@@ -23,7 +23,17 @@ from pydantic import ValidationError
 from runoff.errors import RunError, disk_error
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord
 
-__all__ = ["Run", "RunFolder", "create_run", "find_runs", "free_folder", "load_run", "runs_root", "trunk_folder"]
+__all__ = [
+    "Run",
+    "RunFolder",
+    "create_run",
+    "find_runs",
+    "free_folder",
+    "judge_cache_file",
+    "load_run",
+    "runs_root",
+    "trunk_folder",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -201,6 +211,11 @@ class Run:
 def trunk_folder(root: Path, model_sha256: str, engine: str, dtype: str, boundary: int) -> Path:
     """Where the states below a block are kept, for all runs and evaluations below this root."""
     return root / ".trunk" / f"{model_sha256[:16]}-{engine}-{dtype}-below-{boundary}"
+
+
+def judge_cache_file(root: Path) -> Path:
+    """Where a judge model's replies are kept, for all evaluations below this root."""
+    return root / ".judge.sqlite"
 
 
 def create_run(name: str, root: Path | None = None, *, overwrite: bool = False) -> RunFolder:

@@ -1,8 +1,8 @@
 """The same prompts, with every answer next to each other. Must not: generate, measure a run, or render."""
 
+from runoff.evaluation.gather import Gathered, gather_stored
 from runoff.evaluation.side_by_side.badges import BADGES, Badge
 from runoff.evaluation.side_by_side.build import REFERENCE, Group, Prompted, Shown, SideBySide, side_by_side
-from runoff.evaluation.side_by_side.gather import Gathered, gather_stored
 from runoff.evaluation.side_by_side.marking import Word
 
 __all__ = [
