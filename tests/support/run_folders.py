@@ -15,6 +15,7 @@ from runoff.engines.scoring import ScoredRow, mean_loss
 from runoff.evaluation.estimates import Estimate
 from runoff.evaluation.stored import StoredMeasure, store_measures
 from runoff.files import jsonl, write_bytes, write_json, write_text
+from runoff.plan import Finding
 from runoff.runs import Identity, MetricRow, PlanRecord, Run, RunFolder, Value, load_run
 
 __all__ = ["Losses", "Told", "made_measure", "make_run", "random_losses", "scored"]
@@ -55,6 +56,7 @@ class Told:
         MetricRow("validation", 100, 25, 2.0, 2.7, 18000),
     )
     validation_rows: Mapping[int, Sequence[ScoredRow]] = ()  # type: ignore[assignment]
+    findings: Sequence[Finding] = ()
 
 
 def make_run(
@@ -72,7 +74,7 @@ def make_run(
     told = told or Told()
     folder = RunFolder(root / name)
     write_json(folder.identity, _identity(name, dict(told.identity)).model_dump(mode="json", exclude_none=True))
-    write_json(folder.plan, _plan(dict(told.settings), dict(told.counts)).to_json())
+    write_json(folder.plan, _plan(dict(told.settings), dict(told.counts), told.findings).to_json())
     write_text(folder.config, "model: smollm2-135m\n")
     write_bytes(folder.metrics, jsonl(row.to_json() for row in told.metrics))
     for iteration, rows in dict(told.validation_rows).items():
@@ -90,7 +92,12 @@ def scored(losses: Losses, questions_per_source: int = 10, tokens: int = 100) ->
     """Rows of these losses, so many to a source."""
     return [
         ScoredRow(
-            index + 1, f"source {index // questions_per_source}", f"{index:064x}", float(loss) * tokens, tokens, 0.1
+            index + 1,
+            f"source {index // questions_per_source}",
+            f"{index:016x}" + 48 * "0",
+            float(loss) * tokens,
+            tokens,
+            0.1,
         )
         for index, loss in enumerate(losses)
     ]
@@ -161,14 +168,14 @@ def _identity(name: str, given: dict[str, Any]) -> Identity:
     return Identity.model_validate(defaults | given)
 
 
-def _plan(settings: dict[str, Any], counts: dict[str, Any]) -> PlanRecord:
+def _plan(settings: dict[str, Any], counts: dict[str, Any], findings: Sequence[Finding]) -> PlanRecord:
     values = {key: Value(value, Origin("default")) for key, value in flatten(parse_config("").settings).items()}
     for key, value in settings.items():
         values[key] = value if isinstance(value, Value) else Value(value, Origin("file", "run.yaml:1"))
     made = {key: Value(value, Origin("derived")) for key, value in COUNTS.items()}
     for key, value in counts.items():
         made[key] = value if isinstance(value, Value) else Value(value, Origin("derived"))
-    return PlanRecord(values, made)
+    return PlanRecord(values, made, tuple(findings))
 
 
 def _evaluate(folder: RunFolder, rows: list[ScoredRow], base: list[ScoredRow], test: dict[str, Any]) -> None:

@@ -65,9 +65,28 @@ def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
         runs = listed(sorted(set(left_out.values())))
         text += f" {len(left_out)} more rows were left out, since {runs} had trained on them."
     yield Check("test rows", "ok", Sentence(text, cites))
-    if not any(side.run.identity.data.get("train", {}).get("row_sha256") for side in sides):
-        text = "Which rows the runs were trained on is not recorded, so a test row may have been trained on."
-        yield Check("test rows", "warning", Sentence(text, cites))
+    yield from _trained_on_test_rows(sides, evidence)
+
+
+def _trained_on_test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
+    """A test row that a run was trained on is not held out, whoever scored it."""
+    scored = {row.sha256[:16] for one in evidence.evaluations.values() for row in one.rows}
+    trained = {side.label: _row_hashes(side) for side in sides}
+    for label, rows in trained.items():
+        if leaked := scored & rows:
+            text = (
+                f"{label} was trained on {len(leaked)} of the {len(scored)} scored test rows: its loss is not held out."
+            )
+            cites = (f"{label}.data.train", f"{label}.evaluations")
+            yield Check("test rows", "blocking", Sentence(text, cites), (HELD_OUT,))
+    unrecorded = [label for label, rows in trained.items() if not rows]
+    if unrecorded:
+        text = f"Which rows {listed(unrecorded)} trained on is not recorded, so a test row may have been among them."
+        yield Check("test rows", "warning", Sentence(text, tuple(f"{label}.data.train" for label in unrecorded)))
+
+
+def _row_hashes(side: Side) -> set[str]:
+    return set((side.run.identity.data.get("train") or {}).get("row_sha256") or ())
 
 
 def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
@@ -84,6 +103,23 @@ def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Chec
     else:
         text = "Whether the validation rows are the same is not recorded, so the validation losses can't be compared."
         yield Check("validation rows", "blocking", Sentence(text, cites), (VALIDATION,))
+
+
+def validation_draws(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """A validation over a random part moves with the draw, and mlx-lm's is taken before the iteration's update."""
+    drawn = [side for side in sides if any(found.code == "I110" for found in side.run.plan.findings)]
+    if not drawn:
+        return
+    parts = []
+    for side in drawn:
+        rows, of = side.number("validation_rows"), side.number("valid_rows")
+        if rows is not None:
+            parts.append(f"{side.label}: {rows:.0f}{f' of {of:.0f}' if of is not None else ''} rows")
+    text = (
+        f"Each validation loss is of rows drawn anew at random ({', '.join(parts)}), so it moves with the draw; the "
+        "last one is of the weights before the last update."
+    )
+    yield Check("validation draws", "warning", Sentence(text, tuple(f"{side.label}.findings.I110" for side in drawn)))
 
 
 def _split_anew(sides: Sequence[Side]) -> str:
@@ -115,15 +151,21 @@ def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]
     rows = {label: found.get("rows") for label, found in sets.items()}
     if None in hashes:
         if len(set(rows.values()) - {None}) > 1:
-            text = f"The training rows differ ({_each(rows)} rows): the data was changed between the runs."
-            yield Check("training rows", "warning", Sentence(text, cites))
+            text = f"The training rows differ ({_each(rows)} rows): the data was changed between the runs"
+            yield Check("training rows", "warning", Sentence(f"{text}{_same_path(sides)}.", cites))
         return
     if len(set(hashes)) > 1:
-        text = f"The training rows differ ({_each(rows)} rows), so the data may be the cause of a difference."
-        yield Check("training rows", "warning", Sentence(text, cites))
+        text = f"The training rows differ ({_each(rows)} rows), so the data may be the cause of a difference"
+        yield Check("training rows", "warning", Sentence(f"{text}{_same_path(sides)}.", cites))
     else:
         text = f"The training rows are the same {next(iter(rows.values()))} rows."
         yield Check("training rows", "ok", Sentence(text, cites))
+
+
+def _same_path(sides: Sequence[Side]) -> str:
+    """That one path stands for different rows is easily overlooked."""
+    places = {str(side.setting("data").value) for side in sides if side.setting("data").value}
+    return f", though {both(len(sides))} name the same folder, {places.pop()}" if len(places) == 1 else ""
 
 
 def tokenizer(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
@@ -138,20 +180,31 @@ def tokenizer(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
 
 
 def truncation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
-    """Validation losses of a run are over rows cut at its own length."""
+    """Rows cut at another length are other rows, in training and in a run's own validation."""
     limits = {side.label: side.setting("max_seq_length").value for side in sides}
     if len(set(limits.values()) - {None}) < 2:
         return
     cut = {side.label: side.count("train_rows_cut").value for side in sides}
-    if set(cut.values()) == {0}:
+    longest = {side.number("longest_row_tokens") for side in sides}
+    known = longest.pop() if len(longest) == 1 else None
+    if set(cut.values()) == {0} or (known is not None and all(limit and limit >= known for limit in limits.values())):
         return
-    if None in cut.values():
-        text = (
-            f"Rows were cut at different lengths ({_each(limits)} tokens), if any was that long; how many is not known."
-        )
+    text = f"Rows were cut at different lengths ({_each(limits)} tokens"
+    if None not in cut.values():
+        text += f"; training rows cut: {_each(cut)})."
+    elif known is not None:
+        text += f"; the longest row has {known:.0f}); how many were cut is not known."
     else:
-        text = f"Rows were cut at different lengths ({_each(limits)} tokens; training rows cut: {_each(cut)})."
+        text += "), if any was that long; how many is not known."
     yield Check("truncation", "warning", Sentence(text, tuple(f"{label}.max_seq_length" for label in limits)))
+
+
+def seeds(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """Two seeds of one thing differ too."""
+    found = {side.label: side.setting("seed").value for side in sides}
+    if len(set(found.values()) - {None}) > 1:
+        text = f"The seeds differ ({_each(found)}): a part of any difference is the draw of a seed."
+        yield Check("seeds", "warning", Sentence(text, tuple(f"{label}.settings.seed" for label in found)))
 
 
 def versions(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
@@ -166,6 +219,24 @@ def versions(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
         yield Check("loss definition", "blocking", Sentence(text), (VALIDATION,))
 
 
+def restarted(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """A log that starts again holds more than one training."""
+    for side in sides:
+        starts = 1 + max((row.segment for row in side.run.metrics), default=0)
+        if starts > 1:
+            text = f"{side.label}'s record starts {starts} times; the curves and figures shown are of the last start."
+            yield Check("restarts", "warning", Sentence(text, (f"{side.label}.metrics",)))
+
+
+def early_end(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """An imported log may end before the run did."""
+    for side in sides:
+        for found in side.run.plan.findings:
+            if found.code == "I108":
+                text = f"{side.label}: {found.what} {found.why}"
+                yield Check("status", "warning", Sentence(text, (f"{side.label}.findings.I108",)))
+
+
 def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     """A run that has not ended is compared as far as it went."""
     for side in sides:
@@ -177,7 +248,20 @@ def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
             yield Check("status", "warning", Sentence(text, (f"{side.label}.status",)))
 
 
-CHECKS = (base_model, tokenizer, test_rows, validation_rows, training_rows, truncation, versions, unfinished)
+CHECKS = (
+    base_model,
+    tokenizer,
+    test_rows,
+    validation_rows,
+    validation_draws,
+    training_rows,
+    truncation,
+    seeds,
+    versions,
+    restarted,
+    early_end,
+    unfinished,
+)
 
 
 def check_all(sides: Sequence[Side], evidence: Evidence) -> tuple[Check, ...]:

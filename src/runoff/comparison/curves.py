@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runoff.comparison.checkpoints import Checkpoints, checkpoints
 from runoff.comparison.evidence import paired_rows
 from runoff.comparison.facts import Side
+from runoff.comparison.stability import Shape, shape
 from runoff.comparison.statistics import Outcome, PairedDifference, outcome
 from runoff.engines.scoring import ScoredRow
 from runoff.runs import MetricRow
@@ -45,7 +47,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurveFacts:
-    """What a run's curves say. `rise`: last minus best validation over the kept rows; None where no rows were kept."""
+    """What a run's curves say, of its last start.
+
+    rise: last minus best validation over the kept rows; checkpoints: all of them. None where no rows were kept.
+    training: the shape of the reported training losses, None for too few.
+    """
 
     label: str
     first_validation: float | None
@@ -55,8 +61,11 @@ class CurveFacts:
     last_iteration: int | None
     last_training: float | None
     validations: int
+    planned_validations: int | None
     not_finite: int
     rise: PairedDifference | None
+    checkpoints: Checkpoints | None
+    training: Shape | None
 
     @property
     def ends_worse_than_best(self) -> bool:
@@ -89,7 +98,7 @@ def curves(side: Side) -> tuple[Curve, ...]:
 
 def curve_facts(side: Side) -> CurveFacts:
     """Best, last and the difference between them."""
-    rows = _last_segment(side.run.metrics)
+    rows, planned = _last_segment(side.run.metrics), side.number("validations")
     losses = [row for row in rows if row.kind in ("train", "validation") and row.nats_per_target_token is not None]
     finite = [row for row in losses if math.isfinite(row.nats_per_target_token or 0.0)]
     validations = [row for row in finite if row.kind == "validation"]
@@ -108,8 +117,11 @@ def curve_facts(side: Side) -> CurveFacts:
         last_iteration=last.iteration if last else None,
         last_training=training[-1].nats_per_target_token if training else None,
         validations=len(validations),
+        planned_validations=int(planned) if planned is not None else None,
         not_finite=len(losses) - len(finite),
         rise=_rise(side, best, last),
+        checkpoints=checkpoints(side, tuple(row.iteration for row in trained if row.iteration is not None)),
+        training=shape([row.nats_per_target_token or 0.0 for row in training]),
     )
 
 
@@ -119,7 +131,8 @@ def _rise(side: Side, best: MetricRow | None, last: MetricRow | None) -> PairedD
     scored = [
         [ScoredRow.from_json(row) for row in side.run.validation_rows(at)] for at in (last.iteration, best.iteration)
     ]
-    return paired_rows(scored[0], scored[1]) if all(scored) else None
+    finite = all(math.isfinite(row.nats) for rows in scored for row in rows)
+    return paired_rows(scored[0], scored[1]) if all(scored) and finite else None
 
 
 def _last_segment(rows: Sequence[MetricRow]) -> list[MetricRow]:

@@ -20,7 +20,7 @@ from runoff.engines.scoring import ScoredRow
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
-__all__ = ["HELD_OUT", "Evidence", "gather", "paired_rows"]
+__all__ = ["HELD_OUT", "Evidence", "clusters_of", "gather", "paired_rows"]
 
 HELD_OUT = "held_out_loss"
 
@@ -63,7 +63,7 @@ def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDiffere
     return paired_difference(
         [one.nats / one.target_tokens for one, _ in pairs],
         [two.nats / two.target_tokens for _, two in pairs],
-        _clusters([one for one, _ in pairs]),
+        clusters_of([one for one, _ in pairs]),
         unit=HELD_OUT_UNIT,
         seed=SEED,
         weights=[one.target_tokens for one, _ in pairs],
@@ -98,19 +98,20 @@ def _evidence(found: Mapping[str, Evaluation], margin: float) -> Evidence:
 def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -> tuple[str, ...]:
     tokens = np.array([row.target_tokens for row in rows[labels[0]]], dtype=np.float64)
     losses = np.array([[row.nats for row in rows[label]] for label in labels]) / tokens
-    kept = indistinguishable_from_best(losses, _clusters(rows[labels[0]]), seed=SEED, weights=tokens)
+    kept = indistinguishable_from_best(losses, clusters_of(rows[labels[0]]), seed=SEED, weights=tokens)
     return tuple(labels[index] for index in kept)
 
 
-def _clusters(rows: Sequence[ScoredRow]) -> list[str]:
+def clusters_of(rows: Sequence[ScoredRow]) -> list[str]:
+    """The source of each row; a row without one stands for itself."""
     return [row.source if row.source is not None else f"row {row.row}" for row in rows]
 
 
 def _by_source(rows: Mapping[str, Sequence[ScoredRow]], base: Sequence[ScoredRow]) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for label, scored in {"base": base, **rows}.items():
-        for source in dict.fromkeys(_clusters(scored)):
-            own = [row for row, cluster in zip(scored, _clusters(scored), strict=True) if cluster == source]
+        for source in dict.fromkeys(clusters_of(scored)):
+            own = [row for row, cluster in zip(scored, clusters_of(scored), strict=True) if cluster == source]
             table.setdefault(source, {})[label] = sum(row.nats for row in own) / sum(row.target_tokens for row in own)
     return table
 

@@ -10,6 +10,8 @@ from tests.support.run_folders import Told, make_run, random_losses
 
 from runoff.comparison import compare
 from runoff.comparison.comparability import Check
+from runoff.plan import Finding
+from runoff.runs import MetricRow
 
 SAME: dict[str, Any] = {}
 
@@ -54,7 +56,8 @@ DATA = {
         (
             {"data": DATA | {"train": {"rows": 90, "sha256": "00" * 32, "row_sha256": ["e" * 16]}}},
             "warning",
-            "The training rows differ (a: 100, b: 90 rows), so the data may be the cause of a difference.",
+            "The training rows differ (a: 100, b: 90 rows), so the data may be the cause of a difference, though both name "
+            "the same folder, data.",
         ),
         (
             {"tokenizer_sha256": "00" * 32},
@@ -128,8 +131,49 @@ def test_what_one_run_does_not_record_is_not_called_a_difference(tmp_path: Path)
 def test_lengths_that_may_have_cut_nothing_are_not_said_to_have_cut(tmp_path: Path) -> None:
     from runoff.runs import Value
 
-    unknown = {"train_rows_cut": Value.unknown("the rows are not here")}
+    unknown = {key: Value.unknown("the rows are not here") for key in ("train_rows_cut", "longest_row_tokens")}
     a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 512}, counts=unknown))
     b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 700}, counts=unknown))
     wanted = "Rows were cut at different lengths (a: 512, b: 700 tokens), if any was that long; how many is not known."
     assert wanted in texts(list(compare([a, b]).checks), "warning")
+
+
+def test_a_test_row_that_a_run_trained_on_blocks_whoever_scored_it(tmp_path: Path) -> None:
+    leaked = DATA | {"train": DATA["train"] | {"row_sha256": [f"{3:016x}", f"{7:016x}", f"{700:016x}"]}}
+    losses = random_losses(1)
+    a = make_run(tmp_path, "a", losses=losses)
+    b = make_run(tmp_path, "b", Told(identity={"data": DATA | {"train": {"rows": 100}}}), losses=losses)
+    told = "Which rows b trained on is not recorded, so a test row may have been among them."
+    assert told in texts(list(compare([a, b]).checks), "warning")
+    c = make_run(tmp_path, "c", Told(identity={"data": leaked}), losses=losses)
+    found = texts(list(compare([a, c]).checks), "blocking")
+    assert found == ["c was trained on 2 of the 120 scored test rows: its loss is not held out."]
+
+
+def test_seeds_that_differ_are_said(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    a, b = (make_run(tmp_path, n, Told(settings={"seed": s}), losses=losses) for n, s in (("a", 1), ("b", 2)))
+    wanted = "The seeds differ (a: 1, b: 2): a part of any difference is the draw of a seed."
+    assert wanted in texts(list(compare([a, b]).checks), "warning")
+    assert not any("seeds" in text for text in texts(list(compare([a, a]).checks), "warning"))
+
+
+def test_a_restarted_record_is_said(tmp_path: Path) -> None:
+    rows = (MetricRow("train", 10, 1, 0.1, 9.0, 10), MetricRow("train", 10, 1, 0.1, 3.0, 10, segment=1))
+    found = compare([make_run(tmp_path, "a", Told(metrics=rows)), make_run(tmp_path, "b")]).checks
+    wanted = "a's record starts 2 times; the curves and figures shown are of the last start."
+    assert texts(list(found), "warning") == [wanted]
+
+
+def test_validations_over_rows_drawn_anew_are_said(tmp_path: Path) -> None:
+    drawn = Finding(
+        "I110", "note", "run.yaml:3", "Each validation loss is of 8 of the 20 rows, drawn anew each time.", ""
+    )
+    a = make_run(tmp_path, "a", Told(counts={"validation_rows": 8}, findings=(drawn,)))
+    b = make_run(tmp_path, "b")
+    wanted = (
+        "Each validation loss is of rows drawn anew at random (a: 8 of 20 rows), so it moves with the draw; the last one "
+        "is of the weights before the last update."
+    )
+    assert texts(list(compare([a, b]).checks), "warning") == [wanted]
+    assert texts(list(compare([b, b]).checks), "warning") == []

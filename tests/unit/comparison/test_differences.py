@@ -31,14 +31,16 @@ def follows(comparison: Comparison, key: str) -> str | None:
             {"adapted_blocks": 6, "trainable_parameters": 488448},
             "num_layers",
             "Of the base's 30 blocks a adapts 8 and leaves 22 untouched, b adapts 6 and leaves 24 untouched. "
+            "b adapts 25 % fewer than a, which leaves 9.09 % more untouched. The base's own weights change in neither. "
             "Trainable parameters: a 651,264, b 488,448.",
         ),
         (
             {"grad_accumulation_steps": 16},
             {"optimizer_updates": 7, "effective_batch_rows": 32},
             "grad_accumulation_steps",
-            "a makes 25 optimizer updates of 8 rows, 2.00 epochs and "
-            "b makes 7 optimizer updates of 32 rows, 2.00 epochs.",
+            "a makes 25 optimizer updates of 8 rows (2.00 epochs) and "
+            "b makes 7 optimizer updates of 32 rows (2.00 epochs). "
+            "a makes 3.57 times as many optimizer updates as b.",
         ),
         (
             {"learning_rate": 1e-4},
@@ -81,7 +83,7 @@ def follows(comparison: Comparison, key: str) -> str | None:
             {"mask_prompt": True},
             None,
             "mask_prompt",
-            "b learns the answers alone, a the prompts too: their training losses are of different tokens.",
+            "b learns the answers alone, a learns the prompts too: their training losses are of different tokens.",
         ),
     ],
 )
@@ -110,7 +112,7 @@ def test_several_settings_at_once_forbid_a_cause(tmp_path: Path) -> None:
     sentence = against(tmp_path, {"num_layers": 6, "seed": 3}).several_at_once
     assert sentence is not None
     assert sentence.text == (
-        "2 settings differ at once (num_layers and seed), "
+        "2 settings (num_layers and seed) differ at once, "
         "so no difference in the results can be put down to any one of them."
     )
 
@@ -119,9 +121,49 @@ def test_one_setting_alone_does_not(tmp_path: Path) -> None:
     assert against(tmp_path, {"num_layers": 6}).several_at_once is None
 
 
-def test_a_setting_that_is_declared_but_not_in_force_is_shown_though_the_runs_agree(tmp_path: Path) -> None:
-    from runoff.config import Origin
+def test_other_training_rows_count_as_a_change(tmp_path: Path) -> None:
+    data = {"train": {"rows": 90, "sha256": "00" * 32}, "valid": {"rows": 20, "sha256": "dd" * 32}}
+    told = Told(settings={"num_layers": 6}, identity={"data": data})
+    sentence = compare([make_run(tmp_path, "a"), make_run(tmp_path, "b", told)]).several_at_once
+    assert sentence is not None
+    assert sentence.text.startswith("1 setting (num_layers) and the training rows differ at once")
 
-    ignored = Value(20.0, Origin("imported", "run.yaml:10"), declared=1.0)
-    comparison = against(tmp_path, {"lora_parameters.scale": ignored})
-    assert [found.key for found in comparison.differences] == ["lora_parameters.scale"]
+
+def test_a_setting_that_one_run_does_not_record_is_no_cause(tmp_path: Path) -> None:
+    told = {"num_layers": 6, "optimizer": Value.unknown("no file says it")}
+    comparison = against(tmp_path, told)
+    assert [found.key for found in comparison.differences] == ["num_layers", "optimizer"]
+    assert comparison.several_at_once is None
+
+
+def test_a_whole_number_and_its_float_are_one_setting(tmp_path: Path) -> None:
+    assert against(tmp_path, {"lora_parameters.scale": 20}).differences == ()
+
+
+def test_a_constant_rate_over_other_numbers_of_updates_is_said(tmp_path: Path) -> None:
+    same = {"learning_rate": 1e-4}
+    a = make_run(tmp_path, "a", Told(settings=same, counts={"learning_rate_sum": 25e-4}))
+    counts = {"optimizer_updates": 5, "learning_rate_sum": 5e-4}
+    b = make_run(tmp_path, "b", Told(settings=same | {"grad_accumulation_steps": 20}, counts=counts))
+    text = follows(compare([a, b]), "grad_accumulation_steps")
+    assert text is not None
+    assert text.endswith(
+        "a makes 5 times as many optimizer updates as b. The learning rate is the same constant 0.0001 in both, so "
+        "summed over the updates it differs as their number does (a 0.0025, b 0.0005)."
+    )
+    decaying = make_run(tmp_path, "c", Told(settings=same | {"grad_accumulation_steps": 20}, counts={
+        "optimizer_updates": 5, "learning_rate_sum": 3e-4}))  # fmt: skip
+    assert "the same constant" not in (follows(compare([a, decaying]), "grad_accumulation_steps") or "")
+
+
+def test_the_longest_row_says_who_cuts_it_where_the_cut_rows_were_not_counted(tmp_path: Path) -> None:
+    counts = {"train_rows_cut": Value.unknown("the rows are not here"), "longest_row_tokens": 300}
+    a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 256}, counts=counts))
+    b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 512}, counts=counts))
+    c = make_run(tmp_path, "c", Told(settings={"max_seq_length": 1024}, counts=counts))
+    assert follows(compare([a, b]), "max_seq_length") == (
+        "The longest row has 300 tokens: a cuts it, and its end token is lost."
+    )
+    assert follows(compare([b, c]), "max_seq_length") == (
+        "The longest row has 300 tokens, so no training row is cut in both runs."
+    )

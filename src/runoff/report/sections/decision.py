@@ -7,9 +7,8 @@ from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.report.model import Block, Commands, Paragraph, Table, cell, words
-from runoff.report.sections.cells import (
-    known_text,
-)
+from runoff.report.sections.cells import known_text
+from runoff.report.sections.settings import DECLARED
 
 __all__ = ["change", "commands", "provenance", "summary", "the_verdict"]
 
@@ -25,11 +24,8 @@ def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
 
 def the_verdict(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """The decision again, with its reasons."""
-    yield Paragraph(
-        f"Aim: {verdict.aim.value}. Decision: {verdict.decision.value}. {verdict.headline.text}",
-        verdict.headline.cites,
-        "verdict",
-    )
+    yield Paragraph(f"Aim: {verdict.aim.value}. Decision: {verdict.decision.value}.")
+    yield Paragraph(verdict.headline.text, verdict.headline.cites, "verdict")
     for sentence in verdict.because:
         yield Paragraph(sentence.text, sentence.cites)
 
@@ -51,7 +47,7 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     wanted: tuple[tuple[str, Callable[[Side], Any]], ...] = (
         ("folder", lambda side: side.run.folder.path),
         ("status", lambda side: side.run.identity.status),
-        ("created (UTC)", lambda side: side.run.identity.created),
+        ("recorded (UTC)", lambda side: side.run.identity.created),
         ("base model", lambda side: side.run.identity.model.get("name")),
         ("base fingerprint", lambda side: _short(side.run.identity.model.get("sha256"))),
         ("training rows hash", lambda side: _short((side.run.identity.data.get("train") or {}).get("sha256"))),
@@ -64,6 +60,8 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     yield Table("Files and provenance", ("what", *labels), rows, (False,) * (1 + len(labels)))
     for side in comparison.sides:
         for finding in side.run.plan.findings:
+            if finding.code in DECLARED:
+                continue
             text = f"{side.label}, {finding.code}: {finding.what} {finding.why}"
             yield Paragraph(
                 text, (f"{side.label}.findings.{finding.code}",), "warning" if finding.level != "note" else "plain"

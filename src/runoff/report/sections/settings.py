@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.expectations import Intent, expectations, intents
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
-from runoff.report.numbers import (
-    percent_text,
-)
-from runoff.report.sections.cells import (
-    number_cell,
-    value_cell,
-)
+from runoff.report.numbers import percent_text
+from runoff.report.sections.cells import known_rows, number_cell, value_cell
+from runoff.runs import Value
 
-__all__ = ["after", "comparable", "derived", "differences"]
+__all__ = ["DECLARED", "after", "comparable", "derived", "differences"]
 
 
 def comparable(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -35,26 +31,45 @@ def comparable(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
 
 
 def differences(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
-    """Settings that differ as they took effect, each with what follows."""
-    labels = [side.label for side in comparison.sides]
-    if not comparison.differences:
+    """Settings that differ as they took effect, each with what follows; and what was declared but did not hold."""
+    if comparison.differences:
+        yield _difference_table(comparison)
+    else:
         yield Paragraph("No setting that changes a weight differs between the runs.")
-        return
-    rows, said = [], set()
-    for found in comparison.differences:
-        follows = found.consequence.text if found.consequence else ""
-        rows.append(
-            (
-                cell(found.key),
-                *(value_cell(found.values[label]) for label in labels),
-                cell("" if follows in said else follows),
-            )
-        )
-        said.add(follows)
-    numeric = (False, *(True for _ in labels), False)
-    yield Table("Settings that differ, as they took effect", ("setting", *labels, "what follows"), tuple(rows), numeric)
+    yield from _not_in_force(comparison)
     if comparison.several_at_once:
         yield Paragraph(comparison.several_at_once.text, comparison.several_at_once.cites)
+
+
+def _difference_table(comparison: Comparison) -> Table:
+    labels = [side.label for side in comparison.sides]
+    rows: list[tuple[Cell, ...]] = []
+    said: dict[str, str] = {}
+    for found in comparison.differences:
+        follows = found.consequence.text if found.consequence else ""
+        shown = f"as for {said[follows]}" if follows and follows in said else follows
+        rows.append((cell(found.key), *(value_cell(found.values[label]) for label in labels), cell(shown)))
+        said.setdefault(follows, found.key)
+    numeric = (False, *(True for _ in labels), False)
+    return Table(
+        "Settings that differ, as they took effect", ("setting", *labels, "what follows"), tuple(rows), numeric
+    )
+
+
+DECLARED = ("I101", "I102", "I103")
+"""Findings of an import about what a file says and what held."""
+
+
+def _not_in_force(comparison: Comparison) -> Iterator[Block]:
+    """What a file says and the tool did not do; shown where the runs agree too: people decide by what they wrote."""
+    rows = tuple(
+        (cell(side.label), cell(found.place), cell(found.what), cell(found.why))
+        for side in comparison.sides
+        for found in side.run.plan.findings
+        if found.code in DECLARED
+    )
+    if rows:
+        yield Table("Declared, and what held", ("run", "place", "the file says", "what held"), rows, (False,) * 4)
 
 
 _DERIVED = (
@@ -73,7 +88,14 @@ _DERIVED = (
     ("train_rows_cut", "training rows cut"),
     ("valid_rows", "validation rows"),
     ("validations", "validations"),
+    ("validation_rows", "rows in each validation"),
+    ("longest_row_tokens", "tokens of the longest training row"),
+    ("target_tokens_planned", "target tokens to be seen"),
 )
+
+
+_ALWAYS = ("epochs", "train_rows", "valid_rows")
+"""Shown though nobody knows them: the cell says how to tell."""
 
 
 def derived(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -81,10 +103,29 @@ def derived(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     rows = []
     for key, title in _DERIVED:
         values = [side.count(key) for side in comparison.sides]
-        if any(value.known for value in values):
-            rows.append((cell(title), *(value_cell(value) for value in values)))
+        if key in _ALWAYS or any(value.known for value in values):
+            rows.append((cell(title), *(_count_cell(key, value) for value in values)))
     labels = tuple(side.label for side in comparison.sides)
-    yield Table("What the settings come to", ("count", *labels), tuple(rows), (False, *(True for _ in labels)))
+    if rows:
+        numeric = (False, *(True for _ in labels))
+        yield Table(
+            "What the settings come to", ("count", *labels), tuple(rows), numeric, "; ".join(_reckoned(comparison))
+        )
+
+
+def _count_cell(key: str, value: Value) -> Cell:
+    if key == "epochs" and isinstance(value.value, int | float):
+        return cell(f"{value.value:.2f}", value.value)
+    return value_cell(value)
+
+
+def _reckoned(comparison: Comparison) -> Iterator[str]:
+    """How the counts came about that people most often have otherwise in mind."""
+    for side in comparison.sides:
+        for key in ("epochs", "validations"):
+            value = side.count(key)
+            if value.known and value.origin.kind == "derived" and value.origin.why:
+                yield f"{key} of {side.label}: {value.origin.why}"
 
 
 def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -97,7 +138,7 @@ def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("budget: epochs", lambda one: cell("unknown" if one.passes is None else f"{one.passes:.2f}", one.passes)),
         ("restraint", lambda one: cell(", ".join(one.restraint) or "none set")),
     )
-    rows = tuple((cell(title), *(get(one) for one in found)) for title, get in wanted)
+    rows = known_rows((cell(title), *(get(one) for one in found)) for title, get in wanted)
     labels = tuple(one.label for one in found)
     yield Table("What each run is after", ("", *labels), rows, (False, *(True for _ in labels)))
     for sentence in expectations(found):

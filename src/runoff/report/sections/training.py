@@ -6,18 +6,12 @@ from collections.abc import Callable, Iterator
 
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.curves import Curve, CurveFacts
+from runoff.comparison.facts import listed
+from runoff.comparison.pace import Pace, pace
 from runoff.report.model import Block, Cell, Chart, Paragraph, Series, Table, cell
-from runoff.report.numbers import (
-    bytes_text,
-    duration_text,
-    loss_text,
-)
-from runoff.report.sections.cells import (
-    loss_cell,
-    number_cell,
-    pair_p_text,
-    shown_cell,
-)
+from runoff.report.numbers import bytes_text, duration_text, loss_text, percent_text
+from runoff.report.sections.cells import known_rows, logged_cell, number_cell, shown_cell
+from runoff.report.sections.checkpoints import curve_sentences
 
 __all__ = ["curve_charts", "training"]
 
@@ -25,76 +19,58 @@ __all__ = ["curve_charts", "training"]
 def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """The training's own figures: shown, never ranked by."""
     facts = {found.label: found for found in comparison.curve_facts}
-    wanted: tuple[tuple[str, Callable[[Side, CurveFacts], Cell]], ...] = (
-        ("validation loss before training", lambda _s, f: loss_cell(f.first_validation)),
-        ("best validation loss", lambda _s, f: loss_cell(f.best_validation)),
-        ("... after iteration", lambda _s, f: number_cell(f.best_iteration)),
-        ("last validation loss", lambda _s, f: loss_cell(f.last_validation)),
-        ("last reported training loss", lambda _s, f: loss_cell(f.last_training)),
-        ("adapter kept from iteration", lambda s, _f: number_cell(s.run.identity.result.get("adapter_iteration"))),
-        ("tokens trained on, as the tool counts them", lambda s, _f: number_cell(_tokens(s))),
-        ("time", lambda s, _f: shown_cell(s.run.identity.result.get("seconds"), duration_text)),
-        ("target tokens per second", lambda s, _f: _speed(s)),
-        ("peak memory", lambda s, _f: shown_cell(_peak(s), bytes_text)),
+    paces = {side.label: pace(side) for side in comparison.sides}
+    wanted: tuple[tuple[str, Callable[[Side, CurveFacts, Pace], Cell]], ...] = (
+        ("validation loss before training", lambda _s, f, _p: logged_cell(f.first_validation)),
+        ("best validation loss recorded", lambda _s, f, _p: logged_cell(f.best_validation)),
+        ("... after iteration", lambda _s, f, _p: number_cell(f.best_iteration)),
+        ("last validation loss", lambda _s, f, _p: logged_cell(f.last_validation)),
+        ("last reported training loss", lambda _s, f, _p: logged_cell(f.last_training)),
+        ("adapter kept from iteration", lambda s, _f, _p: number_cell(s.run.identity.result.get("adapter_iteration"))),
+        ("tokens trained on, as the tool counts them", lambda _s, _f, p: number_cell(p.tokens)),
+        ("those tokens per iteration", lambda _s, _f, p: number_cell(p.tokens_per_iteration)),
+        ("the same in the last window reported", lambda _s, _f, p: number_cell(p.in_last_window)),
+        ("those tokens per second", lambda _s, _f, p: number_cell(p.tokens_per_second)),
+        ("iterations per second", lambda _s, _f, p: number_cell(p.iterations_per_second)),
+        ("time of all iterations at that pace", lambda _s, _f, p: shown_cell(p.training_seconds, duration_text)),
+        ("time of one validation", lambda _s, _f, p: shown_cell(p.validation_seconds, duration_text)),
+        ("validations' share of the time", lambda _s, _f, p: shown_cell(p.validation_share, percent_text)),
+        ("time in all", lambda s, _f, _p: shown_cell(s.run.identity.result.get("seconds"), duration_text)),
+        ("peak memory", lambda s, _f, _p: shown_cell(_peak(s), bytes_text)),
     )
-    rows = tuple((cell(title), *(get(side, facts[side.label]) for side in comparison.sides)) for title, get in wanted)
+    rows = known_rows(
+        (cell(title), *(get(side, facts[side.label], paces[side.label]) for side in comparison.sides))
+        for title, get in wanted
+    )
     labels = tuple(side.label for side in comparison.sides)
-    yield Table(
-        "Training metrics (losses in nats per target token)",
-        ("metric", *labels),
-        rows,
-        (False, *(True for _ in labels)),
-        note="Training losses average over weights that move; they are not held-out losses and decide nothing here.",
-    )
+    if rows:
+        yield Table(
+            "Training metrics (losses in nats per target token, as each tool averages them)",
+            ("metric", *labels),
+            rows,
+            (False, *(True for _ in labels)),
+            note="Training losses average over weights that move; they are no held-out losses and decide nothing here.",
+        )
+    without = [side.label for side in comparison.sides if not side.run.metrics]
+    if without:
+        have = "has" if len(without) == 1 else "have"
+        yield Paragraph(
+            f"{listed(without)} {have} no recorded metrics at all: nothing is known of how well "
+            f"{'it' if len(without) == 1 else 'they'} learnt.",
+            tuple(f"{label}.metrics" for label in without),
+            "warning",
+        )
     for found in comparison.curve_facts:
-        yield from _curve_sentences(found)
-
-
-def _curve_sentences(found: CurveFacts) -> Iterator[Block]:
-    cites = (f"{found.label}.metrics",)
-    if found.not_finite:
-        yield Paragraph(
-            f"{found.label}: {found.not_finite} reported losses are not numbers (nan or inf).", cites, "warning"
-        )
-    yield from _gap(found)
-    if found.best_iteration is None or found.rise is None:
-        return
-    values = (
-        f"{loss_text(found.best_validation)} after iteration {found.best_iteration} "
-        f"to {loss_text(found.last_validation)} after iteration {found.last_iteration}"
-    )
-    if found.ends_worse_than_best:
-        p = pair_p_text(found.rise)
-        yield Paragraph(
-            f"{found.label} ends worse than its best: the validation loss rose from {values} (p {p}).", cites, "warning"
-        )
-    else:
-        text = (
-            f"{found.label}: the validation loss went from {values}, "
-            f"which these rows can't tell from no change (p {pair_p_text(found.rise)})."
-        )
-        yield Paragraph(text, cites)
-
-
-def _gap(found: CurveFacts) -> Iterator[Block]:
-    """The gap that people read overfitting from, with what it can't say."""
-    if found.last_validation is None or not found.last_training:
-        return
-    gap = found.last_validation - found.last_training
-    side = "above" if gap >= 0 else "below"
-    share = f"{100 * abs(gap) / found.last_training:.1f} %"
-    yield Paragraph(
-        f"{found.label}: the last validation loss is {abs(gap):.3f} {side} the last training "
-        f"loss ({share} of it). The two are of different rows, and the training loss averages over weights that still "
-        "moved: the gap alone shows neither overfitting nor its absence.",
-        (f"{found.label}.metrics",),
-    )
+        yield from curve_sentences(found)
 
 
 def curve_charts(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Loss curves over target tokens, or over the finest axis that all runs have."""
     if not comparison.curves:
         yield Paragraph("No run recorded a loss while it was trained.")
+        return
+    if all(len(curve.points) == 1 for curve in comparison.curves):
+        yield Paragraph("No run recorded more than one loss of a kind, so there is no curve.")
         return
     axis, title = _axis(comparison)
     series = tuple(
@@ -131,18 +107,8 @@ def _axis(comparison: Comparison) -> tuple[str, str]:
 def _curve_words(curve: Curve) -> str:
     first, last = curve.points[0].value, curve.points[-1].value
     kind = "validation" if curve.kind == "validation" else "training"
-    return f"{curve.label} {kind}: {loss_text(first)} to {loss_text(last)}"
-
-
-def _speed(side: Side) -> Cell:
-    rates = sorted(row.tokens_per_second for row in side.run.metrics if row.tokens_per_second)
-    middle = rates[len(rates) // 2] if rates else None
-    return cell("unknown" if middle is None else f"{middle:,.0f}", middle)
-
-
-def _tokens(side: Side) -> float | None:
-    counted = [row.target_tokens for row in side.run.metrics if row.target_tokens]
-    return max(counted) if counted else side.run.identity.result.get("target_tokens")
+    values = loss_text(first) if len(curve.points) == 1 else f"{loss_text(first)} to {loss_text(last)}"
+    return f"{curve.label} {kind}: {values}"
 
 
 def _peak(side: Side) -> float | None:

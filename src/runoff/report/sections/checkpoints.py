@@ -1,0 +1,153 @@
+"""What the curves and the kept validation rows of one run say: best checkpoint, overfitting, stability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runoff.comparison.checkpoints import Checkpoints
+from runoff.comparison.curves import CurveFacts
+from runoff.comparison.facts import listed
+from runoff.comparison.statistics import Outcome, outcome
+from runoff.report.model import Block, Paragraph
+from runoff.report.numbers import interval_text, loss_text
+from runoff.report.sections.cells import pair_p_text
+
+__all__ = ["curve_sentences"]
+
+
+def curve_sentences(found: CurveFacts) -> Iterator[Block]:
+    """In the order: broken losses, shape, gap, end against best, checkpoints."""
+    cites = (f"{found.label}.metrics",)
+    if found.not_finite:
+        losses = "loss is not a number" if found.not_finite == 1 else "losses are not numbers"
+        yield Paragraph(f"{found.label}: {found.not_finite} reported {losses} (nan or inf).", cites, "warning")
+    yield from _shape(found)
+    yield from _kept(found)
+    yield from _gap(found)
+    yield from _end(found)
+    if found.checkpoints is not None:
+        yield from _checkpoints(found.label, found.checkpoints)
+
+
+def _shape(found: CurveFacts) -> Iterator[Block]:
+    """Spikes, an end above the start, standing still; plain readings of the reported training losses."""
+    seen, cites = found.training, (f"{found.label}.metrics",)
+    if seen is None:
+        return
+    if seen.spikes:
+        many = "once" if len(seen.spikes) == 1 else f"{len(seen.spikes)} times"
+        yield Paragraph(
+            f"{found.label}: the training loss spikes {many}, by more than 6 times its usual noise of {seen.noise:.3f} "
+            "nats per target token, and comes back.",
+            cites,
+            "warning",
+        )
+    if seen.rises:
+        yield Paragraph(
+            f"{found.label} diverged: its training loss ends at {loss_text(seen.end)} (median of the last quarter of "
+            f"the reports), above the {loss_text(seen.start)} of the first quarter.",
+            cites,
+            "warning",
+        )
+    elif seen.still:
+        yield Paragraph(
+            f"{found.label}: the training loss stood still over the second half of the reports, from "
+            f"{loss_text(seen.third)} to {loss_text(seen.end)} (medians of its two quarters), less than its noise of "
+            f"{seen.noise:.3f}.",
+            cites,
+        )
+
+
+def _kept(found: CurveFacts) -> Iterator[Block]:
+    """A log of which only the end was kept can't show its best."""
+    if found.planned_validations is not None and 0 < found.validations < found.planned_validations:
+        are = "is" if found.validations == 1 else "are"
+        yield Paragraph(
+            f"{found.label}: {found.validations} of its {found.planned_validations} validations {are} recorded; one "
+            "that is not may have been better.",
+            (f"{found.label}.metrics", f"{found.label}.counts.validations"),
+        )
+
+
+def _gap(found: CurveFacts) -> Iterator[Block]:
+    """The gap that people read overfitting from, with what it can't say."""
+    if found.last_validation is None or not found.last_training:
+        return
+    gap = found.last_validation - found.last_training
+    side = "above" if gap >= 0 else "below"
+    share = f"{100 * abs(gap) / found.last_training:.1f} %"
+    yield Paragraph(
+        f"{found.label}: the last validation loss is {abs(gap):.3f} {side} the last training "
+        f"loss ({share} of it). The two are of different rows, and the training loss averages over weights that still "
+        "moved: the gap alone shows neither overfitting nor its absence.",
+        (f"{found.label}.metrics",),
+    )
+
+
+def _end(found: CurveFacts) -> Iterator[Block]:
+    if found.best_iteration is None or found.rise is None:
+        return
+    cites = (f"{found.label}.metrics", f"{found.label}.validation")
+    values = (
+        f"{loss_text(found.best_validation)} after iteration {found.best_iteration} "
+        f"to {loss_text(found.last_validation)} after iteration {found.last_iteration}"
+    )
+    p = pair_p_text(found.rise)
+    if found.ends_worse_than_best:
+        text = f"{found.label} ends worse than its best: the validation loss rose from {values} (p {p})."
+        yield Paragraph(text, cites, "warning")
+    else:
+        text = f"{found.label}: the validation loss went from {values}, which these rows can't tell from no change"
+        text += f" (p {p})."
+        yield Paragraph(text, cites)
+
+
+def _checkpoints(label: str, found: Checkpoints) -> Iterator[Block]:
+    """Which checkpoints the rows can tell from the best, and whether a choice on half of the sources holds."""
+    cites = (f"{label}.validation",)
+    count, equals = len(found.iterations), len(found.equals)
+    if equals == count:
+        which = f"none of its {count} validated checkpoints can be told from the best one"
+    elif equals == 1:
+        which = f"that after iteration {found.best} is better than each of the other {count - 1} (p <= 0.05, adjusted)"
+    else:
+        which = f"{equals} of {count} can't be told from the best one: those after iterations {_ranges(found)}"
+    yield Paragraph(f"{label}: by the validation rows, {which}.", cites)
+    pair = found.selection.against_baseline if found.selection else None
+    if found.selection is None or pair is None or pair.difference.value is None:
+        yield Paragraph(
+            f"{label}: its {found.sources} validation sources are too few to choose a checkpoint on one half and "
+            "confirm it on the other.",
+            cites,
+        )
+        return
+    if found.chosen == found.iterations[-1]:
+        yield Paragraph(f"{label}: half of the sources choose the last checkpoint as well.", cites)
+        return
+    verdict = {Outcome.BETTER: "confirmed", Outcome.WORSE: "refuted"}.get(outcome(pair, 1e-9), "not confirmed")
+    ends = interval_text(*(pair.interval(0.95) or (None, None)), signed=True)
+    yield Paragraph(
+        f"{label}: half of the sources choose the checkpoint after iteration {found.chosen}; on the other half its "
+        f"loss differs from the last one's by {pair.difference.value:+.4f} (95 % interval {ends}, "
+        f"p {pair_p_text(pair)}): {verdict}.",
+        cites,
+    )
+
+
+def _ranges(found: Checkpoints) -> str:
+    """Iterations, neighbours joined: `50, 100 to 300`."""
+    places = [found.iterations.index(at) for at in found.equals]
+    parts: list[list[int]] = []
+    for place in places:
+        if parts and place == parts[-1][-1] + 1:
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    return listed(
+        [
+            found.iterations[part[0]]
+            if len(part) == 1
+            else f"{found.iterations[part[0]]} to {found.iterations[part[-1]]}"
+            for part in parts
+        ]
+    )
