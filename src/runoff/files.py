@@ -6,14 +6,17 @@ import contextlib
 import json
 import math
 import os
+import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from runoff.errors import disk_error
 
-__all__ = ["jsonl", "write_bytes", "write_json", "write_text"]
+__all__ = ["jsonl", "leftovers", "write_bytes", "write_json", "write_text"]
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -35,6 +38,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Half-written files that a killed process left in this very folder."""
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:

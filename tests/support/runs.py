@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runoff.config import Config, parse_config
 from runoff.runs import MetricRow, Run
 from runoff.training import Listener, Tick, train
+from runoff.training.state import load_checkpoint
 from tests.support.fake_engine import FakeBase
 
 TEXT = "keep the bread tin warm and let it rest for an hour before the second fold of the dough"
@@ -81,17 +84,45 @@ def fake_train(config: Config, name: str, root: Path, **options: Any) -> Run:
     return train(config, name, root=root, **({"base": FakeBase()} | options))
 
 
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "tokens_per_second", "peak_memory_bytes")
 
 
 def without_times(rows: Sequence[MetricRow]) -> list[dict[str, Any]]:
-    """Metric rows as far as they must be equal between two runs of the same plan."""
+    """Metric rows as far as they must be equal between two runs of the same plan: without times and memory."""
     return [{key: value for key, value in row.to_json().items() if key not in TIMES} for row in rows]
 
 
 def of_kind(run: Run, kind: str) -> list[MetricRow]:
     """The rows of one kind."""
     return [row for row in run.metrics if row.kind == kind]
+
+
+def assert_same(resumed: Run, whole: Run) -> None:
+    """Everything that a run leaves, but for times."""
+    left, right = (load_checkpoint(run.folder.last_checkpoint) for run in (resumed, whole))
+    assert np.array_equal(left.parameters, right.parameters)
+    assert np.array_equal(left.gradient, right.gradient)
+    assert np.array_equal(left.best, right.best)
+    assert left.optimizer.keys() == right.optimizer.keys()
+    assert all(np.array_equal(left.optimizer[name], right.optimizer[name]) for name in right.optimizer)
+    assert left.random_state == right.random_state
+    ignored = {"seconds", "window_seconds", "metrics_bytes"}
+    counters = ({k: v for k, v in vars(one.progress).items() if k not in ignored} for one in (left, right))
+    assert next(counters) == next(counters)
+    assert without_times(resumed.metrics) == without_times(whole.metrics)
+    files = [
+        sorted(path.relative_to(run.folder.path) for path in run.folder.path.rglob("*") if path.is_file())
+        for run in (resumed, whole)
+    ]
+    assert files[0] == files[1]
+    for path in files[0]:
+        if path.suffix == ".jsonl" and path.parent.name == "validation":
+            assert (resumed.folder.path / path).read_bytes() == (whole.folder.path / path).read_bytes()
+    for path in whole.folder.adapter.iterdir():
+        assert (resumed.folder.adapter / path.name).read_bytes() == path.read_bytes()
+    ignored = {"seconds", "peak_memory_bytes"}
+    results = ({k: v for k, v in run.identity.result.items() if k not in ignored} for run in (resumed, whole))
+    assert next(results) == next(results)
 
 
 Train = Callable[..., Run]

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runoff.errors import RunError, disk_error
+from runoff.files import leftovers
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OF_A_START = {".lock", "config.yaml", "plan.json"}
+"""What a run folder holds before its run.json, which comes last: without that, nothing was begun."""
 
 
 def runs_root() -> Path:
@@ -112,16 +115,22 @@ class RunFolder:
         return self.path / "source"
 
     def take_back(self, iteration: int, metrics_bytes: int) -> None:
-        """Undo what was recorded after a checkpoint: metric rows, validations, snapshots.
+        """Undo what was recorded after a checkpoint: metric rows, validations, snapshots, half-written files.
+
+        An iteration of -1 with 0 bytes: back to the start.
 
         Raises:
             RunError: the metrics are shorter than they were at the checkpoint.
         """
         later = [*(self.path / "validation").glob("*.jsonl"), *self.checkpoints.glob("*.safetensors")]
         try:
-            if self.metrics.stat().st_size < metrics_bytes:
+            if (self.metrics.stat().st_size if self.metrics.exists() else 0) < metrics_bytes:
                 raise RunError(f"{self.metrics}: has lost rows since the checkpoint. Train again with --overwrite.")
-            os.truncate(self.metrics, metrics_bytes)
+            if self.metrics.exists():
+                os.truncate(self.metrics, metrics_bytes)
+            for folder in (self.path, self.path / "validation", self.checkpoints, self.adapter):
+                for path in leftovers(folder):
+                    path.unlink()
             for path in later:
                 if path.stem.isdecimal() and int(path.stem) > iteration:
                     path.unlink()
@@ -228,11 +237,22 @@ def create_run(name: str, root: Path | None = None, *, overwrite: bool = False) 
     try:
         if folder.path.exists() and any(folder.path.iterdir()):
             with folder.lock():
-                shutil.rmtree(folder.path)
+                _delete(folder)
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(error, folder.path, "the run folder") from None
     return folder
+
+
+def _delete(folder: RunFolder) -> None:
+    """run.json goes last, so that a deletion that was killed leaves a run that can be deleted."""
+    for path in folder.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path not in (folder.identity, folder.path / ".lock"):
+            path.unlink()
+    folder.identity.unlink(missing_ok=True)
+    (folder.path / ".lock").unlink(missing_ok=True)
 
 
 def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False) -> RunFolder:
@@ -252,9 +272,10 @@ def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False)
         raise RunError(f"{folder.path}: is a file, so no run can be kept there. Choose another --name.") from None
     except OSError as error:
         raise RunError(f"{folder.path}: can't be read ({error.strerror}). Choose another --name.") from None
-    if inside and not overwrite:
+    killed_while_starting = ".lock" in inside and inside - {path.name for path in leftovers(folder.path)} <= _OF_A_START
+    if inside and not overwrite and not killed_while_starting:
         raise RunError(f"{folder.path}: this run exists. Choose another --name, or add --resume or --overwrite.")
-    if inside - {".lock"} and "run.json" not in inside:
+    if inside and not killed_while_starting and "run.json" not in inside:
         raise RunError(
             f"{folder.path}: is not a run (it has no run.json), so --overwrite does not delete it. "
             "Choose another --name."

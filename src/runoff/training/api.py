@@ -108,9 +108,9 @@ def train(
         identity = _resumed(folder, ready) if resume else _new_identity(name, ready)
         if resume:
             loop.resume()
+        if not resume:
+            _write_plan(folder, ready.plan)
         with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
-            if not resume:
-                _write_plan(folder, ready.plan)
             with _stop_on_signal() as stop_requested:
                 loop.stop_requested = stop_requested
                 ended = loop.run()

@@ -8,6 +8,7 @@ build what it needs (training/api.py does).
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -91,7 +92,10 @@ class Loop:
     _started: float = 0.0
 
     def resume(self) -> None:
-        """Go on from the last checkpoint; what was recorded after it is taken back."""
+        """Go on from the last checkpoint, or from the start if none was reached; later records are taken back."""
+        if not self.folder.last_checkpoint.exists():
+            self.folder.take_back(-1, 0)
+            return
         checkpoint = load_checkpoint(self.folder.last_checkpoint)
         if checkpoint.parameters.shape != self.parameters.shape:
             raise RunError(
@@ -270,7 +274,7 @@ class Loop:
             self.engine.add_gradient(gradient)
         names = [slot.name for slot in self.engine.slots]
         save_snapshot(self.folder.snapshot(self.progress.iteration), self.parameters, self.progress.iteration, names)
-        self._record(MetricRow(kind="checkpoint", iteration=self.progress.iteration))
+        self._record(MetricRow(kind="checkpoint", iteration=self.progress.iteration), durable=True)
         save_checkpoint(
             self.folder.last_checkpoint,
             Checkpoint(
@@ -283,8 +287,8 @@ class Loop:
             ),
         )
 
-    def _record(self, row: MetricRow) -> None:
-        """Append one row, with what every row carries, and tell the listener."""
+    def _record(self, row: MetricRow, *, durable: bool = False) -> None:
+        """Append one row, with what every row carries, and tell the listener. `durable`: it is on the disk then."""
         progress = self.progress
         row = replace(
             row,
@@ -297,6 +301,9 @@ class Loop:
         try:
             with self.folder.metrics.open("ab") as metrics:
                 metrics.write(line)
+                if durable:
+                    metrics.flush()
+                    os.fsync(metrics.fileno())
         except OSError as error:
             raise disk_error(error, self.folder.metrics, "the metrics") from None
         progress.metrics_bytes += len(line)

@@ -82,6 +82,39 @@ def test_a_folder_with_nothing_but_a_lock_can_be_overwritten(tmp_path: Path) -> 
     assert list(create_run("a", tmp_path, overwrite=True).path.iterdir()) == []
 
 
+def test_a_start_that_was_killed_before_its_run_json_is_free_again(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in (".lock", "config.yaml", ".plan.json.0123abcd"):
+        (tmp_path / "a" / name).touch()
+    assert list(create_run("a", tmp_path).path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").touch()
+    with pytest.raises(RunError, match="this run exists"):
+        create_run("mine", tmp_path)
+
+
+def test_a_deletion_that_was_killed_leaves_a_run_that_can_be_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_run(tmp_path)
+    folder.snapshot(1).parent.mkdir(exist_ok=True)
+    folder.snapshot(1).touch()
+    real, left = Path.unlink, [0]
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if left[0] == 1:
+            raise KeyboardInterrupt
+        left[0] += 1
+        real(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(KeyboardInterrupt):
+        create_run("a", tmp_path, overwrite=True)
+    monkeypatch.undo()
+    assert folder.identity.exists()
+    assert list(create_run("a", tmp_path, overwrite=True).path.iterdir()) == []
+
+
 def test_a_file_of_that_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     for overwrite in (False, True):
@@ -257,7 +290,7 @@ def test_lost_metrics_are_not_taken_back(tmp_path: Path) -> None:
         folder.take_back(5, 4)
     assert str(caught.value) == (f"{folder.metrics}: has lost rows since the checkpoint. Train again with --overwrite.")
     folder.metrics.unlink()
-    with pytest.raises(RunError, match="the run's record could not be written"):
+    with pytest.raises(RunError, match="has lost rows since the checkpoint"):
         folder.take_back(5, 4)
 
 

@@ -15,43 +15,25 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.fake_engine import FakeBase, FakeEngine
-from tests.support.runs import Killed, fake_train, killer, make_config, make_data, of_kind, without_times, write_rows
+from tests.support.runs import (
+    Killed,
+    assert_same,
+    fake_train,
+    killer,
+    make_config,
+    make_data,
+    of_kind,
+    without_times,
+    write_rows,
+)
 
 from runoff.data import Batch
 from runoff.errors import RunError
 from runoff.plan import AdapterSpec
-from runoff.runs import Run, RunFolder, load_run
+from runoff.runs import RunFolder, load_run
 from runoff.training.state import load_checkpoint, load_snapshot
 
 REPOSITORY = Path(__file__).parents[3]
-
-
-def assert_same(resumed: Run, whole: Run) -> None:
-    """Everything that a run leaves, but for times."""
-    left, right = (load_checkpoint(run.folder.last_checkpoint) for run in (resumed, whole))
-    assert np.array_equal(left.parameters, right.parameters)
-    assert np.array_equal(left.gradient, right.gradient)
-    assert np.array_equal(left.best, right.best)
-    assert left.optimizer.keys() == right.optimizer.keys()
-    assert all(np.array_equal(left.optimizer[name], right.optimizer[name]) for name in right.optimizer)
-    assert left.random_state == right.random_state
-    ignored = {"seconds", "window_seconds", "metrics_bytes"}
-    counters = ({k: v for k, v in vars(one.progress).items() if k not in ignored} for one in (left, right))
-    assert next(counters) == next(counters)
-    assert without_times(resumed.metrics) == without_times(whole.metrics)
-    files = [
-        sorted(path.relative_to(run.folder.path) for path in run.folder.path.rglob("*") if path.is_file())
-        for run in (resumed, whole)
-    ]
-    assert files[0] == files[1]
-    for path in files[0]:
-        if path.suffix == ".jsonl" and path.parent.name == "validation":
-            assert (resumed.folder.path / path).read_bytes() == (whole.folder.path / path).read_bytes()
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        assert (resumed.folder.adapter / name).read_bytes() == (whole.folder.adapter / name).read_bytes()
-    ignored = {"seconds"}
-    results = ({k: v for k, v in run.identity.result.items() if k not in ignored} for run in (resumed, whole))
-    assert next(results) == next(results)
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -354,17 +336,14 @@ def test_rows_without_sources_can_be_resumed(tiny_model: Path, tmp_path: Path) -
     assert fake_train(config, "run", tmp_path / "runs", resume=True).identity.status == "finished"
 
 
-def test_resuming_before_the_first_checkpoint_says_to_start_over(
+def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(
     tiny_model: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     folder = killed(tiny_model, tiny_data, tmp_path / "runs", at=3)
-    with pytest.raises(RunError) as caught:
-        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", resume=True)
-    assert str(caught.value) == (
-        f"{folder.last_checkpoint}: there is no checkpoint to go on from. Train from the start with --overwrite."
-    )
-    run = fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", overwrite=True)
-    assert run.identity.status == "finished"
+    assert not folder.last_checkpoint.exists()
+    config = make_config(tiny_model, tiny_data)
+    resumed = fake_train(config, "run", tmp_path / "runs", resume=True)
+    assert_same(resumed, fake_train(config, "whole", tmp_path / "runs"))
 
 
 def test_resuming_a_finished_run_is_refused(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
