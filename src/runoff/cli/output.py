@@ -186,5 +186,7 @@ def show_run(run: Run) -> None:
         out.print(table)
     for finding in run.plan.findings:
         out.print(Text(str(finding)))
+    for change in identity.changed:
+        out.print(Text("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
     for key, value in identity.result.items():
         out.print(Text(f"{key}: {value}"))

@@ -18,6 +18,9 @@ def command(
         list[str] | None, typer.Option("--set", help="key=value that wins over the YAML; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Train a run longer than was planned: with more iters or epochs.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of this name.")] = False,
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
@@ -29,7 +32,7 @@ def command(
     from runoff.runs import free_folder
     from runoff.training import prepare, train
 
-    if not resume:  # before anything is loaded or counted
+    if not (resume or extend):  # before anything is loaded or counted
         free_folder(name or config.stem, runs, overwrite=overwrite)
     loaded = load_config(config, override or ())
     for note in loaded.notes:
@@ -42,6 +45,7 @@ def command(
             name or config.stem,
             root=runs,
             resume=resume,
+            extend=extend,
             overwrite=overwrite,
             listen=view.listen,
             say=view.say,

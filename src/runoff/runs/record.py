@@ -45,6 +45,8 @@ class Identity(_Record):
     tokenizer_sha256: str | None = None
     data: dict[str, Any] = {}
     result: dict[str, Any] = {}
+    changed: list[dict[str, Any]] = []
+    """Settings that changed when the run was taken up again: key, then, now, iteration, when."""
     imported: dict[str, Any] | None = None
 
 

@@ -12,7 +12,7 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,9 +36,10 @@ from runoff.plan import (
     make_plan,
     read_model_facts,
 )
-from runoff.runs import Identity, Run, RunFolder, Value, create_run, free_folder, load_run, plan_record
+from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record
 from runoff.training.loop import Ended, Listener, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
+from runoff.training.resuming import check_resume, gone_on, schedule_sentence
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
 from runoff.version import __version__
@@ -79,6 +80,7 @@ def train(
     *,
     root: Path | None = None,
     resume: bool = False,
+    extend: bool = False,
     overwrite: bool = False,
     listen: Listener = lambda _event: None,
     say: Callable[[str], None] = lambda _text: None,
@@ -87,30 +89,33 @@ def train(
 ) -> Run:
     """Train one run and return its record.
 
-    `prepared` and `base` may be passed in by a caller that has them already; else they are made here.
+    `resume` goes on from the last checkpoint; `extend` does so with more iterations than were planned. `prepared` and
+    `base` may be passed in by a caller that has them already; else they are made here.
 
     Raises:
         RunoffError: one plain sentence; the folder then says `failed`, or does not exist if nothing was started.
     """
-    folder = load_run(name, root).folder if resume else free_folder(name, root, overwrite=overwrite)
+    goes_on = resume or extend
+    folder = load_run(name, root).folder if goes_on else free_folder(name, root, overwrite=overwrite)
     ready = prepared or prepare(config, say=say)
-    if resume:
+    record, fresh = plan_record(ready.plan), _new_identity(name, ready)
+    if goes_on:
         with folder.lock():
-            _resumed(folder, ready)
+            check_resume(load_run(folder.path), fresh, record, extend=extend)
     settings = ready.plan.settings
     loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
     for note in loaded.facts.notes:
         say(note)
     loop = _loop(ready, loaded, folder, listen, say)
-    if not resume:  # from here on there is something to keep
+    if not goes_on:  # from here on there is something to keep
         create_run(name, root, overwrite=overwrite)
     with folder.lock():
-        identity = _resumed(folder, ready) if resume else _new_identity(name, ready)
-        if resume:
-            loop.resume()
-        if not resume:
+        identity = _taken_up(folder, ready, fresh, loop, say, extend=extend) if goes_on else fresh
+        if not goes_on:  # run.json comes last: a start that is killed before it is no run
             _write_plan(folder, ready.plan)
         with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
+            if identity.changed:  # and first here: what changed is not forgotten if this is killed
+                _write_plan(folder, ready.plan)
             with _stop_on_signal() as stop_requested:
                 loop.stop_requested = stop_requested
                 ended = loop.run()
@@ -143,6 +148,19 @@ def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say:
         parameters=start,
         listen=listen,
     )
+
+
+def _taken_up(
+    folder: RunFolder, ready: Prepared, fresh: Identity, loop: Loop, say: Callable[[str], None], *, extend: bool
+) -> Identity:
+    """Go on from the last checkpoint, as the identity that the run has from now on."""
+    run = load_run(folder.path)
+    changes = check_resume(run, fresh, plan_record(ready.plan), extend=extend)
+    loop.resume()
+    settings, updates = ready.plan.settings, ready.plan.counts.optimizer_updates
+    if extend and (sentence := schedule_sentence(settings, loop.progress.optimizer_updates, updates)):
+        say(sentence)
+    return gone_on(run.identity, changes, loop.progress.iteration)
 
 
 def _started_from(path: Path, plan: Plan) -> Any:
@@ -228,48 +246,6 @@ def _result(ended: Ended, base: Base) -> dict[str, Any]:
         "best_validation_loss": ended.best_loss,
         "loss_definition": LOSS_DEFINITION,
     }
-
-
-def _resumed(folder: RunFolder, ready: Prepared) -> Identity:
-    """The identity of the run to go on with.
-
-    Raises:
-        RunError: it is finished, or settings, data or model are not what it was started with.
-    """
-    run = load_run(folder.path)
-    if run.identity.status == "finished":
-        raise RunError(f"{folder.path}: this run is finished. Start a new one under another --name.")
-    changed = list(_changed_settings(run.plan.settings, plan_record(ready.plan).settings))
-    then, now = run.identity, _new_identity(run.name, ready)
-    changed += [
-        what
-        for what, old, new in (
-            ("the model's weights", then.model.get("sha256"), now.model["sha256"]),
-            ("the tokenizer or chat template", then.tokenizer_sha256, now.tokenizer_sha256),
-            *((f"the {part} rows", _rows_sha256(then, part), _rows_sha256(now, part)) for part in ("train", "valid")),
-        )
-        if old != new
-    ]
-    if changed:
-        raise RunError(
-            f"{folder.path}: can't be resumed, since it was started with other values: {', '.join(changed)}."
-        )
-    return then.model_copy(update={"ended": None, "result": {}})
-
-
-def _changed_settings(then: Mapping[str, Value], now: Mapping[str, Value]) -> Iterator[str]:
-    for key in dict.fromkeys([*then, *now]):
-        old, new = then.get(key), now.get(key)
-        if old is None and new is not None and new.origin.kind == "default":
-            continue  # a setting that the older Runoff did not have, or whose parts were given one by one
-        values = [None if value is None else value.value for value in (old, new)]
-        if values[0] != values[1]:
-            before, after = ("unset" if value is None else value for value in values)
-            yield f"{key} ({before} then, {after} now)"
-
-
-def _rows_sha256(identity: Identity, part: str) -> Any:
-    return (identity.data.get(part) or {}).get("sha256")
 
 
 def _new_identity(name: str, ready: Prepared) -> Identity:
