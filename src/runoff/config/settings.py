@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["RUNOFF_ONLY", "EarlyStopping", "LoraParameters", "LrSchedule", "Settings"]
 
-RUNOFF_ONLY = frozenset({"engine", "dtype", "epochs", "max_grad_norm", "early_stopping", "trunk_cache"})
+RUNOFF_ONLY = frozenset({"engine", "dtype", "epochs", "max_grad_norm", "early_stopping", "on_bad_loss", "trunk_cache"})
 
 
 class _Frozen(BaseModel):
@@ -100,6 +100,10 @@ class Settings(_Frozen):
     )
     save_every: int = Field(100, ge=1, description="Iterations between two resumable checkpoints.")
     early_stopping: EarlyStopping | None = Field(None, description="Stop when validation stops improving.")
+    on_bad_loss: Literal["stop", "skip"] = Field(
+        "stop",
+        description="At an update whose loss is not a number, or that is a spike: stop, or leave the update out.",
+    )
     test: bool = Field(False, description="Score the test set after training (else `runoff evaluate`).")
     train: bool = Field(True, description="mlx-lm's switch; `runoff train` wants it true or absent.")
 

@@ -147,14 +147,17 @@ class MetricRow:
     """One row of metrics.jsonl. What a tool did not write is None.
 
     nats_per_target_token: the tool's own loss; its averaging is the tool's (see `loss_definition` in run.json).
+    low, high: of a validation's loss, 95 % over its sources; `text` then compares it with the one before.
     target_tokens: trained up to here. rounding: half-widths of rounded values, by field.
     """
 
-    kind: Literal["train", "validation", "checkpoint", "event"]
+    kind: Literal["train", "validation", "checkpoint", "event", "alarm"]
     iteration: int | None = None
     optimizer_updates: int | None = None
     epoch: float | None = None
     nats_per_target_token: float | None = None
+    low: float | None = None
+    high: float | None = None
     target_tokens: int | None = None
     learning_rate: float | None = None
     gradient_norm: float | None = None

@@ -37,8 +37,10 @@ from runoff.plan import (
     read_model_facts,
 )
 from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record
-from runoff.training.loop import Ended, Listener, Loop, initial_parameters
+from runoff.training.loop import Ended, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
+from runoff.training.out_of_memory import naming_what_fits
+from runoff.training.recorder import Listener
 from runoff.training.resuming import check_resume, gone_on, schedule_sentence
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
@@ -103,10 +105,11 @@ def train(
         with folder.lock():
             check_resume(load_run(folder.path), fresh, record, extend=extend)
     settings = ready.plan.settings
-    loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
-    for note in loaded.facts.notes:
-        say(note)
-    loop = _loop(ready, loaded, folder, listen, say)
+    with naming_what_fits(ready.plan):
+        loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
+        for note in loaded.facts.notes:
+            say(note)
+        loop = _loop(ready, loaded, folder, listen, say)
     if not goes_on:  # from here on there is something to keep
         create_run(name, root, overwrite=overwrite)
     with folder.lock():
@@ -116,7 +119,7 @@ def train(
         with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
             if identity.changed:  # and first here: what changed is not forgotten if this is killed
                 _write_plan(folder, ready.plan)
-            with _stop_on_signal() as stop_requested:
+            with _stop_on_signal() as stop_requested, naming_what_fits(ready.plan):
                 loop.stop_requested = stop_requested
                 ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
@@ -238,6 +241,7 @@ def _result(ended: Ended, base: Base) -> dict[str, Any]:
         "reason": ended.reason,
         "iterations": progress.iteration,
         "optimizer_updates": progress.optimizer_updates,
+        "updates_left_out": progress.updates_left_out,
         "target_tokens": progress.target_tokens,
         "seconds": round(progress.seconds, 3),
         "peak_memory_bytes": base.peak_memory_bytes(),

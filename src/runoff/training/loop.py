@@ -8,39 +8,29 @@ build what it needs (training/api.py does).
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 
 from runoff.data import Batch, Encoded, epoch_order, make_batch
 from runoff.engines.base import Base, Engine, Vector
-from runoff.engines.scoring import mean_loss
-from runoff.errors import EngineError, RunError, disk_error
+from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.errors import EngineError, RunError
+from runoff.evaluation import held_out_loss
 from runoff.files import jsonl, write_bytes
 from runoff.plan import Plan, Slot, learning_rate
-from runoff.runs import MetricRow, RunFolder
+from runoff.runs import MetricRow, RunFolder, load_run
+from runoff.training.alarms import Lookout, Validation, look, trend
 from runoff.training.optimizers import Optimizer, clip_norm
+from runoff.training.recorder import Listener, Recorder
+from runoff.training.spikes import MOST_IN_A_ROW, WINDOW, why_bad
 from runoff.training.state import Checkpoint, Progress, load_checkpoint, save_checkpoint, save_snapshot
 from runoff.training.validation import Validator
 
-__all__ = ["Ended", "Loop", "Tick", "initial_parameters"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Where a run is, after each iteration: for a progress bar."""
-
-    iteration: int
-    iterations: int
-    epoch: float
-    seconds_left: float | None
-
-
-Listener = Callable[[MetricRow | Tick], None]
+__all__ = ["Ended", "Loop", "initial_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +62,10 @@ def initial_parameters(slots: tuple[Slot, ...], current: Vector, seed: int) -> V
     return start
 
 
+def _rows_text(rows: Sequence[int]) -> str:
+    return f"training rows {', '.join(map(str, rows))}"
+
+
 @dataclass
 class Loop:
     """A training in progress. `parameters` are the master copy; the engine holds what they were last set to."""
@@ -88,8 +82,10 @@ class Loop:
     stop_requested: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
     best: Vector | None = None
-    _seconds_per_validation: float | None = None
-    _started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.plan, self.folder, self.listen)
+        self.lookout = Lookout(self.plan.settings.learning_rate)
 
     def resume(self) -> None:
         """Go on from the last checkpoint, or from the start if none was reached; later records are taken back."""
@@ -112,6 +108,17 @@ class Loop:
         self.folder.take_back(self.progress.iteration, self.progress.metrics_bytes)
         if checkpoint.best.size:
             self._keep_best(checkpoint.best.copy())
+        self._look_back()
+
+    def _look_back(self) -> None:
+        """Show the lookout what the run saw before it was resumed."""
+        run = load_run(self.folder.path)
+        for row in run.metrics:
+            if row.kind == "train":
+                self.lookout.report(row.nats_per_target_token, row.optimizer_updates or 0)
+            elif row.kind == "validation" and row.iteration is not None:
+                scored = tuple(map(ScoredRow.from_json, run.validation_rows(row.iteration)))
+                self.lookout.validate(Validation(row.iteration, scored), row.optimizer_updates or 0)
 
     def run(self) -> Ended:
         """Train to the end, to an early stop, or until asked to stop.
@@ -121,7 +128,7 @@ class Loop:
             RunError: the record can't be written.
         """
         settings = self.plan.settings
-        self._started = time.monotonic() - self.progress.seconds
+        self.recorder.start(self.progress)
         self.engine.set_parameters(self.parameters)
         if self.progress.iteration == 0:
             self._validate()
@@ -139,7 +146,7 @@ class Loop:
             reason = self._stop_reason()
             if at % settings.save_every == 0 or last or reason:
                 self._save()
-            self._tick()
+            self.recorder.tick(self.progress)
             if reason:
                 break
         status: Literal["finished", "interrupted"] = "interrupted" if reason.startswith("stopped by") else "finished"
@@ -159,19 +166,24 @@ class Loop:
     def _iteration(self, batch: Batch) -> None:
         started = time.monotonic()
         nats = self.engine.accumulate(batch)
-        if not math.isfinite(nats):
-            rows = ", ".join(str(example.row.number) for example in batch.examples)
-            raise EngineError(
-                f"iteration {self.progress.iteration + 1}: the loss is {nats} (training rows {rows}). {self._cure()}"
-            )
         progress, tokens = self.progress, batch.target_tokens
         progress.iteration += 1
         progress.target_tokens += tokens
         progress.pending_target_tokens += tokens
+        progress.pending_nats += nats
+        progress.pending_rows += [example.row.number for example in batch.examples]
         progress.pending_batches += 1
-        progress.window_nats += nats
-        progress.window_target_tokens += tokens
+        if math.isfinite(nats):
+            progress.window_nats += nats
+            progress.window_target_tokens += tokens
+        elif self.plan.settings.on_bad_loss == "stop":
+            self._refuse(f"the loss is {nats}", progress.pending_rows[-len(batch.examples) :])
         progress.window_seconds += time.monotonic() - started
+
+    def _refuse(self, bad: str, rows: Sequence[int]) -> NoReturn:
+        skips = self.plan.settings.on_bad_loss == "skip"
+        also = "" if skips else " Or leave such updates out: --resume --set on_bad_loss=skip."
+        raise EngineError(f"iteration {self.progress.iteration}: {bad} ({_rows_text(rows)}). {self._cure()}{also}")
 
     def _cure(self) -> str:
         saved = self.folder.last_checkpoint
@@ -181,39 +193,67 @@ class Loop:
     def _update(self) -> None:
         """One optimizer update from the token-weighted mean gradient of the pending micro-batches."""
         started = time.monotonic()
-        progress, settings = self.progress, self.plan.settings
+        progress = self.progress
+        loss = progress.pending_nats / progress.pending_target_tokens
         gradient = self.engine.take_gradient() / np.float32(progress.pending_target_tokens)
-        progress.gradient_norm = clip_norm(gradient, settings.max_grad_norm)
+        with np.errstate(all="ignore"):  # a norm that is no number is found next
+            norm = clip_norm(gradient, self.plan.settings.max_grad_norm)
+        bad = why_bad(loss, norm, progress.recent_losses, progress.recent_norms)
+        if bad:
+            self._leave_out(bad)
+        else:
+            self._apply(gradient, norm)
+            progress.recent_losses = [*progress.recent_losses, loss][-WINDOW:]
+            progress.recent_norms = [*progress.recent_norms, norm][-WINDOW:]
+            progress.left_out_in_a_row = 0
+        progress.pending_target_tokens = progress.pending_batches = 0
+        progress.pending_nats, progress.pending_rows = 0.0, []
+        progress.window_seconds += time.monotonic() - started
+
+    def _apply(self, gradient: Vector, norm: float) -> None:
+        progress, settings = self.progress, self.plan.settings
         rate = learning_rate(settings, progress.optimizer_updates)
+        progress.gradient_norm = norm
         progress.optimizer_updates += 1
         with np.errstate(all="ignore"):  # what overflows is found and named below
             self.optimizer.update(self.parameters, gradient, rate, progress.optimizer_updates)
-        if not (math.isfinite(progress.gradient_norm) and np.isfinite(self.parameters).all()):
+        if not np.isfinite(self.parameters).all():
             raise EngineError(
                 f"iteration {progress.iteration}: the adapter is no longer made of numbers after optimizer update "
-                f"{progress.optimizer_updates} (gradient norm {progress.gradient_norm:g}, learning rate {rate:g}). "
-                f"{self._cure()}"
+                f"{progress.optimizer_updates} (gradient norm {norm:g}, learning rate {rate:g}). {self._cure()}"
             )
         self.engine.set_parameters(self.parameters)
-        progress.pending_target_tokens = progress.pending_batches = 0
-        progress.window_seconds += time.monotonic() - started
+
+    def _leave_out(self, bad: str) -> None:
+        """Stop before a bad update, or go on without it, as on_bad_loss says."""
+        progress = self.progress
+        if self.plan.settings.on_bad_loss == "stop":
+            self._refuse(bad, progress.pending_rows)
+        progress.updates_left_out += 1
+        progress.left_out_in_a_row += 1
+        if progress.left_out_in_a_row > MOST_IN_A_ROW:
+            self._refuse(f"{bad}, after {MOST_IN_A_ROW} updates in a row were left out", progress.pending_rows)
+        rows = _rows_text(progress.pending_rows)
+        self._record(MetricRow(kind="event", text=f"Update left out: {bad} ({rows})."))
 
     def _report(self) -> None:
         progress = self.progress
-        seconds = progress.window_seconds
+        seconds, tokens = progress.window_seconds, progress.window_target_tokens
+        loss = progress.window_nats / tokens if tokens else None
         self._record(
             MetricRow(
                 kind="train",
-                iteration=progress.iteration,
-                nats_per_target_token=progress.window_nats / progress.window_target_tokens,
+                nats_per_target_token=loss,
                 learning_rate=learning_rate(self.plan.settings, max(progress.optimizer_updates - 1, 0)),
                 gradient_norm=progress.gradient_norm,
-                tokens_per_second=progress.window_target_tokens / seconds if seconds else None,
+                tokens_per_second=tokens / seconds if seconds else None,
                 peak_memory_bytes=self.base.peak_memory_bytes(),
             )
         )
         progress.window_nats = progress.window_seconds = 0.0
         progress.window_target_tokens = 0
+        self.lookout.report(loss, progress.optimizer_updates)
+        self._alarm()
 
     def _validate(self) -> None:
         """Score the valid set and keep the adapter if it is the best so far."""
@@ -221,19 +261,40 @@ class Loop:
             return
         started = time.monotonic()
         scored = self.validator.score(self.engine)
-        self._seconds_per_validation = time.monotonic() - started
+        self.recorder.validated(time.monotonic() - started)
         broken = [str(row.row) for row in scored if not math.isfinite(row.nats)]
-        loss = math.nan if broken else mean_loss(scored)
         at = self.progress.iteration
         write_bytes(self.folder.validation(at), jsonl(row.to_json() for row in scored))
-        self._record(MetricRow(kind="validation", iteration=at, nats_per_target_token=loss, rows=len(scored)))
         if broken:
+            self._record(MetricRow(kind="validation", nats_per_target_token=math.nan, rows=len(scored)))
             raise EngineError(
                 f"validation after iteration {at}: the loss of valid rows {', '.join(broken)} is not a number. "
                 f"{self._cure()}"
             )
+        self._record(self._seen(Validation(at, tuple(scored))))
         if at > 0:
-            self._judge(loss)
+            self._judge(mean_loss(scored))
+        self._alarm()
+
+    def _seen(self, validation: Validation) -> MetricRow:
+        """A validation as a metric row: the loss, its interval, and how it compares with the one before."""
+        self.lookout.validate(validation, self.progress.optimizer_updates)
+        estimate = held_out_loss(validation.rows)
+        return MetricRow(
+            kind="validation",
+            nats_per_target_token=validation.loss,
+            low=estimate.low,
+            high=estimate.high,
+            rows=len(validation.rows),
+            text=trend(self.lookout),
+        )
+
+    def _alarm(self) -> None:
+        """Record each alarm once."""
+        for alarm in look(self.lookout):
+            if alarm.code not in self.progress.alarms:
+                self.progress.alarms = [*self.progress.alarms, alarm.code]
+                self._record(MetricRow(kind="alarm", text=str(alarm)))
 
     def _judge(self, loss: float) -> None:
         """The lowest loss is the best; only a fall by more than min_improvement puts off the early stop."""
@@ -274,11 +335,11 @@ class Loop:
             self.engine.add_gradient(gradient)
         names = [slot.name for slot in self.engine.slots]
         save_snapshot(self.folder.snapshot(self.progress.iteration), self.parameters, self.progress.iteration, names)
-        self._record(MetricRow(kind="checkpoint", iteration=self.progress.iteration), durable=True)
+        self._record(MetricRow(kind="checkpoint"), durable=True)
         save_checkpoint(
             self.folder.last_checkpoint,
             Checkpoint(
-                progress=replace(self.progress, seconds=time.monotonic() - self._started),
+                progress=replace(self.progress, seconds=self.recorder.seconds()),
                 parameters=self.parameters,
                 optimizer=self.optimizer.state,
                 gradient=gradient,
@@ -288,43 +349,12 @@ class Loop:
         )
 
     def _record(self, row: MetricRow, *, durable: bool = False) -> None:
-        """Append one row, with what every row carries, and tell the listener. `durable`: it is on the disk then."""
-        progress = self.progress
-        row = replace(
-            row,
-            optimizer_updates=progress.optimizer_updates,
-            epoch=progress.iteration / self.plan.counts.iterations_per_epoch,
-            target_tokens=progress.target_tokens,
-            seconds=round(time.monotonic() - self._started, 3),
-        )
-        line = jsonl([row.to_json()])
-        try:
-            with self.folder.metrics.open("ab") as metrics:
-                metrics.write(line)
-                if durable:
-                    metrics.flush()
-                    os.fsync(metrics.fileno())
-        except OSError as error:
-            raise disk_error(error, self.folder.metrics, "the metrics") from None
-        progress.metrics_bytes += len(line)
-        self.listen(row)
-
-    def _tick(self) -> None:
-        progress, settings = self.progress, self.plan.settings
-        left = settings.iters - progress.iteration
-        seconds = None
-        if progress.iteration:
-            validations = left // settings.steps_per_eval + 1 if self._seconds_per_validation else 0
-            validated = (progress.iteration // settings.steps_per_eval + 1) * (self._seconds_per_validation or 0.0)
-            each = max(time.monotonic() - self._started - validated, 0.0) / progress.iteration
-            seconds = left * each + validations * (self._seconds_per_validation or 0.0) if left else 0.0
-        epoch = progress.iteration / self.plan.counts.iterations_per_epoch
-        self.listen(Tick(progress.iteration, settings.iters, epoch, seconds))
+        self.recorder.record(row, self.progress, durable=durable)
 
     def _end(self, status: Literal["finished", "interrupted"], reason: str) -> Ended:
         """Choose the adapter that ships: the best validated one, else the last."""
         progress = self.progress
-        progress.seconds = time.monotonic() - self._started
+        progress.seconds = self.recorder.seconds()
         if self.best is None or progress.best_iteration is None:
             why = "the last one: there was no validation to choose by"
             return Ended(status, reason, self.parameters, progress.iteration, why, None, progress)

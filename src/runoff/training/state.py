@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = ["Checkpoint", "Progress", "load_checkpoint", "load_snapshot", "save_c
 class Progress:
     """The loop's counters. Sums since the last report are kept so that a resumed report is the same report.
 
+    pending_*: since the last update. recent_*: of the last good updates. alarms: the codes of those raised.
     best_*: the lowest validation loss. gain_*: the last one that was an improvement in the sense of early stopping.
     """
 
@@ -35,10 +36,17 @@ class Progress:
     seconds: float = 0.0
     pending_target_tokens: int = 0
     pending_batches: int = 0
+    pending_nats: float = 0.0
+    pending_rows: list[int] = field(default_factory=list)
     window_nats: float = 0.0
     window_target_tokens: int = 0
     window_seconds: float = 0.0
     gradient_norm: float | None = None
+    recent_losses: list[float] = field(default_factory=list)
+    recent_norms: list[float] = field(default_factory=list)
+    updates_left_out: int = 0
+    left_out_in_a_row: int = 0
+    alarms: list[str] = field(default_factory=list)
     best_loss: float | None = None
     best_iteration: int | None = None
     gain_loss: float | None = None
@@ -84,7 +92,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     arrays, metadata = _read(path)
     try:
-        known = {field.name for field in fields(Progress)}
+        known = {each.name for each in fields(Progress)}
         progress = {key: value for key, value in json.loads(metadata["progress"]).items() if key in known}
         return Checkpoint(
             progress=Progress(**progress),
