@@ -108,12 +108,12 @@ def look(seen: Lookout) -> Iterator[Alarm]:
 
 
 def overfitting(seen: Lookout) -> Iterator[Alarm]:
-    """A601: the validation loss has risen above its best, beyond its noise, two validations in a row."""
+    """A601: the validation loss has risen above its best, beyond its noise, two validations in a row; no divergence."""
     best, previous, last = seen.best, seen.previous, seen.last
     if best is None or previous is None or last is None or not best.iteration < previous.iteration:
         return
     now = last.above(best, STRICT)
-    if _positive(now) and _positive(previous.above(best, STRICT)) and not _rose(seen.training):
+    if _positive(now) and _positive(previous.above(best, STRICT)) and not any(divergence(seen)):
         yield Alarm(
             "A601",
             f"Overfitting: the validation loss is {now.value:.4f} ({now.low:.4f} to {now.high:.4f}) above that after "
