@@ -27,13 +27,22 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What computes: for the record, and to tell why two runs may differ."""
+    """What computes: for the record, and to tell why two runs may differ.
+
+    code: whose code computes the blocks, where there is a choice: empty for the library's, `lean` for Runoff's own.
+    """
 
     name: str
     device: str
     dtype: str
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    code: str = ""
+
+    @property
+    def trunk_name(self) -> str:
+        """For kept states, which another code would give other last bits."""
+        return f"{self.name}-{self.code}" if self.code else self.name
 
 
 class Engine(Protocol):

@@ -1,4 +1,4 @@
-"""The torch engine: transformers' model code, PEFT's adapter layers, our loop.
+"""The torch engine: transformers' model code and PEFT's adapter layers, or the lean pass where it gives the same.
 
 Owns: loading a base, splitting it into trunk and top, forward and backward. Must not: know runs, settings or files of
 adapters. The trunk (the blocks below the lowest adapted one) never changes, gets no gradient, and can be kept.
@@ -11,7 +11,7 @@ import copy
 import platform
 import resource
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
 from runoff.engines.torch_head import head_of, summed_nats, token_nats
+from runoff.engines.torch_layers import Adapted, Patch
+from runoff.engines.torch_lean import Blocks, Patches, Rows
+from runoff.engines.torch_recognized import Unrecognized, recognize
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import EngineError, ModelError
 from runoff.plan import AdapterSpec, Slot, layout
@@ -46,8 +49,8 @@ class _Passthrough(nn.Module):
         return hidden_states if self._states is None else self._states
 
 
-def open_torch(folder: Path, *, dtype: str) -> TorchBase:
-    """Load a model folder on the best device at hand.
+def open_torch(folder: Path, *, dtype: str, lean: bool = True) -> TorchBase:
+    """Load a model folder on the best device at hand. Without `lean`, the libraries' own code computes everything.
 
     Raises:
         ModelError: transformers can't load it.
@@ -64,7 +67,7 @@ def open_torch(folder: Path, *, dtype: str) -> TorchBase:
     if not hasattr(getattr(model, "model", None), "layers") or not hasattr(model, "lm_head"):
         raise ModelError(f"{folder}: the torch engine can't train {model.config.model_type} models yet.")
     model.requires_grad_(False)
-    return TorchBase(model.to(device).eval(), device, chosen)
+    return TorchBase(model.to(device).eval(), device, chosen, lean=lean)
 
 
 def _device() -> torch.device:
@@ -87,10 +90,11 @@ def _dtype(wanted: str, device: torch.device) -> torch.dtype:
 class TorchBase:
     """A transformers causal model; implements `runoff.engines.base.Base`."""
 
-    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype, *, lean: bool = True) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.lean, self._notes = _lean_blocks(model) if lean else (None, ())
         self.head = head_of(model)
         self.states: TrunkStates | None = None
         self._boundary = 0
@@ -107,6 +111,8 @@ class TorchBase:
             self.device.type,
             str(self.dtype).removeprefix("torch."),
             {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__},
+            self._notes,
+            "lean" if self.lean else "",
         )
 
     @property
@@ -129,7 +135,7 @@ class TorchBase:
         if lowest_block <= 0:
             return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
         if self.states is None or lowest_block != self._boundary:
-            if not self._splits_at(lowest_block):
+            if self.lean is None and not self._splits_at(lowest_block):
                 return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
             self._boundary = lowest_block
             self.states = open_states(budget_bytes, folder)
@@ -177,6 +183,23 @@ class TorchBase:
             inner = self._above(self._boundary, self._boundary_states(batch))
         return _final_states(inner, self._ids(batch))
 
+    def packed(self, batch: Batch, lowest_block: int, patches: Mapping[int, Patches]) -> tuple[torch.Tensor, Rows]:
+        """States (tokens, d) below a block by the lean pass; `patches` are those of the blocks between, if any."""
+        lean = self.lean
+        assert lean is not None
+        rows = lean.rows(batch.lengths)
+        start = self._boundary if 0 < self._boundary <= lowest_block else 0
+        if start:
+            states = torch.cat([self._row_states(example) for example in batch.examples])
+        else:
+            states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
+        return lean.forward(states, rows, range(start, lowest_block), patches), rows
+
+    @torch.no_grad()
+    def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
+        """(tokens, d): what the first block is given."""
+        return _final_states(self._below(0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
+
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
 
@@ -189,9 +212,13 @@ class TorchBase:
         kept = self.states.get(example.key) if self.states else None
         if kept is not None:
             return _from_array(kept).to(self.device)
-        with torch.no_grad():
-            ids = torch.from_numpy(example.ids).to(self.device, torch.long)[None]
-            states = _final_states(self._below(self._boundary), ids)[0]
+        if self.lean is not None:
+            rows = self.lean.rows([len(example.ids)])
+            states = self.lean.forward(self._embedded(example.ids), rows, range(self._boundary), {})
+        else:
+            with torch.no_grad():
+                ids = torch.from_numpy(example.ids).to(self.device, torch.long)[None]
+                states = _final_states(self._below(self._boundary), ids)[0]
         if self.states is not None:
             self.states.put(example.key, _to_array(states))
         return states
@@ -219,6 +246,7 @@ class TorchEngine:
         self._slots = layout(spec) if spec else ()
         self.modules = _inject(base, spec, name) if spec else []
         self._tensors = [self._tensor(slot) for slot in self._slots]
+        self._patches = self._made_patches()
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -236,9 +264,15 @@ class TorchEngine:
         with torch.no_grad():
             for slot, tensor in zip(self._slots, self._tensors, strict=True):
                 tensor.copy_(flat[slot.start : slot.stop].view(slot.shape))
+        for patches in self._patches.values():
+            for patch in patches.values():
+                patch.refresh()
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         """Forward and backward."""
+        lean = self.base.lean
+        if lean is not None and self.spec is not None and self.spec.dropout == 0:
+            return self._accumulate_lean(lean, batch, weight)
         self.base.activate(self)
         for module in self.modules:
             module.train()
@@ -266,11 +300,16 @@ class TorchEngine:
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
-        self.base.activate(self)
-        for module in self.modules:
-            module.eval()
         with torch.no_grad():
-            hidden, targets = self._at_targets(batch)
+            if self.base.lean is not None:
+                states, _ = self.base.packed(batch, len(self.base.blocks), self._patches)
+                at, targets = _packed_targets(batch)
+                hidden = self.base.model.model.norm(states[at])
+            else:
+                self.base.activate(self)
+                for module in self.modules:
+                    module.eval()
+                hidden, targets = self._at_targets(batch)
             nats = token_nats(hidden, self.base.head, targets).double().cpu().numpy()
         counts = batch.targets.sum(axis=1)
         return list(np.split(nats, np.cumsum(counts)[:-1]))
@@ -289,6 +328,37 @@ class TorchEngine:
     def set_random_state(self, state: bytes) -> None:
         """Set the generator of the dropout's seeds."""
         self._seeds.restore(state)
+
+    def _accumulate_lean(self, lean: Blocks, batch: Batch, weight: float) -> float:
+        """The same by the lean pass, for adapters without dropout."""
+        self._seeds.draw()
+        at, targets = _packed_targets(batch)
+        if not len(targets):
+            return 0.0
+        states, rows = self.base.packed(batch, self._lowest_block, {})
+        final, kept = lean.forward_kept(states, rows, self._lowest_block, self._patches, recompute=self._checkpointing)
+        picked = final[at].requires_grad_()
+        nats = summed_nats(self.base.model.model.norm(picked), self.base.head, targets)
+        (of_picked,) = torch.autograd.grad(nats * weight, picked)
+        lean.backward(kept, self._patches, torch.zeros_like(final).index_copy_(0, at, of_picked))
+        return float(nats.detach())
+
+    def _made_patches(self) -> dict[int, dict[str, Patch]]:
+        """The adapter for the lean pass: for each block, the parts that it changes."""
+        lean, spec = self.base.lean, self.spec
+        if lean is None or spec is None:
+            return {}
+        found: dict[tuple[int, str], dict[str, nn.Parameter]] = {}
+        for slot, tensor in zip(self._slots, self._tensors, strict=True):
+            found.setdefault((slot.layer.block, slot.layer.name), {})[slot.part] = tensor
+        patches: dict[int, dict[str, Patch]] = {}
+        for block in sorted({block for block, _ in found}):
+            for part, linears in lean.blocks[block].parts.items():
+                named = zip(linears.names, linears.outs, strict=True)
+                layers = [Adapted(outs, **found[block, name]) for name, outs in named if (block, name) in found]
+                if layers:
+                    patches.setdefault(block, {})[part] = Patch(linears, tuple(layers), spec.scale)
+        return patches
 
     def _at_targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states that predict a target, and the targets: (n, d) and (n,), row after row."""
@@ -342,6 +412,21 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
             magnitude = module.lora_magnitude_vector[name].weight
             magnitude.data = magnitude.data.float()
     return modules
+
+
+def _lean_blocks(model: Any) -> tuple[Blocks | None, tuple[str, ...]]:
+    try:
+        return recognize(model), ()
+    except Unrecognized as why:
+        return None, (f"The model's own code computes its blocks, not the lean pass: {why}.",)
+
+
+def _packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where in packed states a target is predicted, and the targets: (n,) each, row after row."""
+    rows, columns = np.nonzero(batch.targets)
+    starts = np.cumsum(batch.lengths) - batch.lengths
+    at = torch.from_numpy(starts[rows].astype(np.int64) + columns - 1)
+    return at, torch.from_numpy(batch.ids[rows, columns].astype(np.int64))
 
 
 def _final_states(inner: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ class Session:
             self._engines[""] = self.base.attach(None)
             lowest = min(spec.lowest_block for spec, _ in adapters.values())
             facts, root = self.base.facts, self.runs[0].folder.path.parent
-            folder = trunk_folder(root, self.model.sha256, facts.name, facts.dtype, lowest)
+            folder = trunk_folder(root, self.model.sha256, facts.trunk_name, facts.dtype, lowest)
             self.say(self.base.share_trunk(lowest, budget_bytes=TRUNK_BUDGET_BYTES, folder=folder))
         if self.base is None:
             raise RuntimeError("a session without a base has engines")

@@ -32,7 +32,7 @@ def share_trunk(base: Base, plan: Plan, data: EncodedDataset, root: Path) -> str
     if not on_disk:
         return base.share_trunk(lowest, budget_bytes=_memory_budget_bytes())
     boundary = _boundary(base, plan, root, keys)
-    folder = trunk_folder(root, plan.model.sha256, base.facts.name, base.facts.dtype, boundary)
+    folder = trunk_folder(root, plan.model.sha256, base.facts.trunk_name, base.facts.dtype, boundary)
     said = base.share_trunk(boundary, budget_bytes=_free_bytes(root) // 2, folder=folder)
     return f"{said} They are kept in {folder} (about {size / 1e6:,.0f} MB), which can be deleted at any time."
 
@@ -48,7 +48,7 @@ def _boundary(base: Base, plan: Plan, root: Path, keys: list[str]) -> int:
     for boundary in range(lowest, 0, -1):
         if (lowest - boundary) * passes >= lowest:
             break
-        folder = trunk_folder(root, plan.model.sha256, facts.name, facts.dtype, boundary)
+        folder = trunk_folder(root, plan.model.sha256, facts.trunk_name, facts.dtype, boundary)
         if folder.is_dir() and DiskStates(folder, 0).holds(keys) == len(set(keys)):
             return boundary
     return lowest

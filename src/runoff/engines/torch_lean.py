@@ -1,0 +1,251 @@
+"""The lean pass: Llama-like decoder blocks, forward and backward, over packed rows.
+
+Owns: the arithmetic of one block and the order of blocks. It replaces the library's code only where a self-test agrees
+(torch_recognized.py). What it saves: padding, autograd's bookkeeping and copies, products that read the same input
+again, and everything that torch's own CPU attention costs. Must not: know adapters' layout, heads or batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from runoff.engines.torch_attention import Kept, attend, attend_backward
+from runoff.engines.torch_layers import Linears, Norm, Patch, gated, gated_backward
+
+__all__ = ["Block", "Blocks", "PassKept", "Patches", "Rows"]
+
+Patches = Mapping[str, Patch]
+"""A block's patches by the part they belong to: inner, out, gate_up, down."""
+
+
+class Rows(NamedTuple):
+    """Where the rows lie in packed states. turns: (tokens, 1, d / 2) complex, each position's rotation of a head."""
+
+    spans: tuple[tuple[int, int], ...]
+    turns: torch.Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int] | npt.NDArray[np.int32], turns: torch.Tensor) -> Rows:
+        """Rows of these lengths, end to end. turns: (positions, d / 2) complex."""
+        stops = np.cumsum(lengths).tolist()
+        spans = tuple(zip([0, *stops[:-1]], stops, strict=True))
+        return cls(spans, torch.cat([turns[: stop - start] for start, stop in spans]).unsqueeze(1))
+
+
+class _BlockKept(NamedTuple):
+    """What a block's backward pass needs."""
+
+    x: torch.Tensor
+    x_inverse: torch.Tensor
+    normed: torch.Tensor
+    qkv: torch.Tensor
+    heads_inverse: torch.Tensor | None
+    attention: list[Kept | None]
+    attended: torch.Tensor
+    middle: torch.Tensor
+    middle_inverse: torch.Tensor
+    middle_normed: torch.Tensor
+    gate_up: torch.Tensor
+    lit: torch.Tensor
+    gated: torch.Tensor
+    patched: dict[str, tuple[torch.Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One decoder block: norm, attention, residual; norm, gated unit, residual.
+
+    heads_norm: over the queries' and keys' heads together, weight (heads + kv heads, d), where the model has one.
+    turned: whether positions rotate the heads (a few models leave it out in some blocks).
+    """
+
+    heads: int
+    kv_heads: int
+    width: int
+    scaling: float
+    turned: bool
+    before: Norm
+    inner: Linears
+    heads_norm: Norm | None
+    out: Linears
+    between: Norm
+    gate_up: Linears
+    down: Linears
+
+    @property
+    def parts(self) -> dict[str, Linears]:
+        """The linear layers."""
+        return {"inner": self.inner, "out": self.out, "gate_up": self.gate_up, "down": self.down}
+
+    def forward(
+        self, x: torch.Tensor, rows: Rows, patches: Patches, *, keep: bool
+    ) -> tuple[torch.Tensor, _BlockKept | None]:
+        """States (tokens, d) after the block."""
+        normed, x_inverse = self.before.forward(x)
+        qkv, of_inner = self.inner.forward(normed, patches.get("inner"))
+        attended, attention, heads_inverse = self._attend(qkv, rows, keep=keep)
+        added, of_out = self.out.forward(attended, patches.get("out"))
+        middle = added.add_(x)
+        middle_normed, middle_inverse = self.between.forward(middle)
+        gate_up, of_gate_up = self.gate_up.forward(middle_normed, patches.get("gate_up"))
+        unit, lit = gated(gate_up)
+        added, of_down = self.down.forward(unit, patches.get("down"))
+        y = added.add_(middle)
+        if not keep:
+            return y, None
+        patched = {"inner": of_inner, "out": of_out, "gate_up": of_gate_up, "down": of_down}
+        return y, _BlockKept(
+            x, x_inverse, normed, qkv, heads_inverse, attention, attended,
+            middle, middle_inverse, middle_normed, gate_up, lit, unit, patched,
+        )  # fmt: skip
+
+    def backward(
+        self, kept: _BlockKept, rows: Rows, patches: Patches, gradient: torch.Tensor, *, onward: bool
+    ) -> torch.Tensor:
+        """Add up the patches' gradients; the gradient of the states before the block, if `onward`."""
+
+        def through(part: str, x: torch.Tensor, of_y: torch.Tensor, *, onward: bool = True) -> torch.Tensor:
+            return self.parts[part].backward(x, patches.get(part), kept.patched[part], of_y, onward=onward)
+
+        of_unit = through("down", kept.gated, gradient)
+        of_gate_up = gated_backward(kept.gate_up, kept.lit, of_unit)
+        of_normed = through("gate_up", kept.middle_normed, of_gate_up)
+        of_middle = self.between.backward(kept.middle, kept.middle_inverse, of_normed).add_(gradient).to(gradient.dtype)
+        of_attended = through("out", kept.attended, of_middle)
+        of_qkv = self._attend_backward(kept, rows, of_attended)
+        of_normed = through("inner", kept.normed, of_qkv, onward=onward)
+        if not onward:
+            return of_normed
+        return self.before.backward(kept.x, kept.x_inverse, of_normed).add_(of_middle).to(gradient.dtype)
+
+    def _attend(
+        self, qkv: torch.Tensor, rows: Rows, *, keep: bool
+    ) -> tuple[torch.Tensor, list[Kept | None], torch.Tensor | None]:
+        split = self.heads + self.kv_heads
+        heads = qkv.view(len(qkv), -1, self.width)
+        turning, inverse = heads[:, :split], None
+        if self.heads_norm is not None:
+            turning, inverse = self.heads_norm.forward(turning)
+        turned = _turned(turning, self._turns(rows))
+        attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
+        kept = []
+        for start, stop in rows.spans:
+            q = self._folded(turned[start:stop, : self.heads])
+            k = turned[start:stop, self.heads :].transpose(0, 1)
+            v = heads[start:stop, split:].transpose(0, 1)
+            found, of_row = attend(q, k, v, keep=keep)
+            self._grouped(attended[start:stop]).copy_(self._unfolded(found))
+            kept.append(of_row)
+        return attended, kept, inverse
+
+    def _attend_backward(self, kept: _BlockKept, rows: Rows, gradient: torch.Tensor) -> torch.Tensor:
+        split = self.heads + self.kv_heads
+        found = torch.empty_like(kept.qkv)
+        of_heads = found.view(len(found), -1, self.width)
+        of_turned = torch.empty(len(found), split, self.width)
+        for (start, stop), of_row in zip(rows.spans, kept.attention, strict=True):
+            if of_row is None:  # pragma: no cover - only a pass that keeps nothing leaves these empty
+                raise RuntimeError("a pass without gradient has no way back")
+            of_q, of_k, of_v = attend_backward(of_row, self._folded(gradient[start:stop]))
+            self._grouped(of_turned[start:stop, : self.heads]).copy_(self._unfolded(of_q))
+            of_turned[start:stop, self.heads :] = of_k.transpose(0, 1)
+            of_heads[start:stop, split:] = of_v.transpose(0, 1)
+        of_turning = of_heads[:, :split]
+        if self.heads_norm is None or kept.heads_inverse is None:
+            _turn_back(of_turned, self._turns(rows), of_turning)
+            return found
+        normed = torch.empty_like(of_turned)
+        _turn_back(of_turned, self._turns(rows), normed)
+        turning = kept.qkv.view(of_heads.shape)[:, :split]
+        of_turning.copy_(self.heads_norm.backward(turning, kept.heads_inverse, normed))
+        return found
+
+    def _turns(self, rows: Rows) -> torch.Tensor:
+        """(tokens, heads + kv heads, d / 2): the rotations, which scale the queries too."""
+        turns = rows.turns if self.turned else torch.ones_like(rows.turns)
+        scale = torch.ones(self.heads + self.kv_heads, 1)
+        scale[: self.heads] = self.scaling
+        return turns * scale
+
+    def _grouped(self, states: torch.Tensor) -> torch.Tensor:
+        return states.view(len(states), self.kv_heads, -1, self.width)
+
+    def _folded(self, states: torch.Tensor) -> torch.Tensor:
+        """(tokens, heads, d) or (tokens, heads x d) to (kv heads, tokens x group, d)."""
+        grouped = states.view(len(states), self.kv_heads, -1, self.width)
+        return grouped.transpose(0, 1).reshape(self.kv_heads, -1, self.width)
+
+    def _unfolded(self, states: torch.Tensor) -> torch.Tensor:
+        """The way back, as (tokens, kv heads, group, d)."""
+        return states.view(self.kv_heads, -1, self.heads // self.kv_heads, self.width).transpose(0, 1)
+
+
+def _turned(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Heads in float32 with each pair (i, i + d / 2) rotated; the pairs lie side by side then, in queries as in keys."""
+    first, second = states.chunk(2, dim=-1)
+    return torch.view_as_real(torch.complex(first.float(), second.float()).mul_(turns)).flatten(-2)
+
+
+def _turn_back(gradient: torch.Tensor, turns: torch.Tensor, into: torch.Tensor) -> None:
+    """The gradient before the rotation, its pairs in their own places again."""
+    pairs = torch.view_as_complex(gradient.unflatten(-1, (-1, 2))) * turns.conj()
+    half = into.shape[-1] // 2
+    into[..., :half] = pairs.real
+    into[..., half:] = pairs.imag
+
+
+class PassKept(NamedTuple):
+    """What the way back through several blocks needs: each block's own, or only its input."""
+
+    rows: Rows
+    first: int
+    blocks: list[_BlockKept | torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All blocks of a model. turns: (positions, d / 2) complex for that many positions."""
+
+    blocks: tuple[Block, ...]
+    turns: Callable[[int], torch.Tensor]
+
+    def rows(self, lengths: Sequence[int] | npt.NDArray[np.int32]) -> Rows:
+        """Rows of these lengths."""
+        return Rows.of(lengths, self.turns(int(max(lengths))))
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor, rows: Rows, span: range, patches: Mapping[int, Patches]) -> torch.Tensor:
+        """States (tokens, d) after the blocks of `span`."""
+        for index in span:
+            x, _ = self.blocks[index].forward(x, rows, patches.get(index, {}), keep=False)
+        return x
+
+    @torch.no_grad()
+    def forward_kept(
+        self, x: torch.Tensor, rows: Rows, first: int, patches: Mapping[int, Patches], *, recompute: bool
+    ) -> tuple[torch.Tensor, PassKept]:
+        """The same from block `first` to the last, with what the way back needs; its inputs alone if `recompute`."""
+        kept: list[_BlockKept | torch.Tensor] = []
+        for index in range(first, len(self.blocks)):
+            y, of_block = self.blocks[index].forward(x, rows, patches.get(index, {}), keep=not recompute)
+            kept.append(x if of_block is None else of_block)
+            x = y
+        return x, PassKept(rows, first, kept)
+
+    @torch.no_grad()
+    def backward(self, kept: PassKept, patches: Mapping[int, Patches], gradient: torch.Tensor) -> None:
+        """Add up the patches' gradients, from the last block down; what was kept is let go on the way."""
+        for index in reversed(range(kept.first, len(self.blocks))):
+            block, of_block, mine = self.blocks[index], kept.blocks.pop(), patches.get(index, {})
+            if isinstance(of_block, torch.Tensor):
+                _, anew = block.forward(of_block, kept.rows, mine, keep=True)
+                if anew is None:  # pragma: no cover - it was asked to keep
+                    raise RuntimeError("a block kept nothing")
+                of_block = anew
+            gradient = block.backward(of_block, kept.rows, mine, gradient, onward=index > kept.first)
