@@ -17,15 +17,20 @@ from runoff.errors import ModelError
 
 __all__ = ["Head", "head_of", "summed_nats", "token_nats"]
 
-CHUNK_ROWS = 256
-"""Rows of logits in memory at once: 256 x 49,152 float32 is 50 MB."""
+BLOCK = 1024
+"""Entries of the vocabulary at once on a CPU: `rows` x 1,024 numbers stay in a core's cache through all passes."""
+
+DEVICE_BLOCK = 32 * BLOCK
+"""The same on other devices, where each pass costs a launch."""
 
 
 class Head(Protocol):
-    """The way from hidden states (n, d) to logits (n, vocabulary)."""
+    """The way from hidden states (n, d) to nats. rows: how many states at once bound the memory."""
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(n, vocabulary) float32."""
+    rows: int
+
+    def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Nats of each target, (n,) float32."""
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed nats, and their gradient with respect to `hidden`. May not be differentiated."""
@@ -34,29 +39,55 @@ class Head(Protocol):
 class PlainHead:
     """One matrix product, which is what most models have."""
 
+    rows = 512
+
     def __init__(self, weight: torch.Tensor) -> None:
         self.weight = weight
+        self._block = BLOCK if weight.device.type == "cpu" else DEVICE_BLOCK
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Hidden states times the matrix."""
+        """(n, vocabulary) float32: hidden states times the matrix."""
         return (hidden @ self.weight.T).float()
+
+    def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Log of the sum of exponentials, less the target's logit."""
+        nats, _, _ = self._sweep(hidden, targets, pull=False)
+        return nats
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """d(nats)/d(logits) = softmax - one-hot, so the gradient is ready before the logits are dropped."""
-        logits = self.logits(hidden)
-        at_target = logits.gather(1, targets[:, None]).squeeze(1)
-        # exp and its sum in place: the vocabulary's passes over memory are what costs here.
-        highest = logits.amax(1, keepdim=True)
-        weights = logits.sub_(highest).exp_()
-        sums = weights.sum(1, keepdim=True)
-        nats = (sums.log() + highest).squeeze(1).sub(at_target).sum(dtype=torch.float64)
+        nats, sums, pulled = self._sweep(hidden, targets, pull=True)
         # softmax @ head - head[target]; dividing after the product spares a pass over the vocabulary.
-        gradient = (weights.to(self.weight.dtype) @ self.weight) / sums - self.weight[targets]
-        return nats, gradient.to(hidden.dtype)
+        return nats.sum(dtype=torch.float64), (pulled / sums - self.weight[targets]).to(hidden.dtype)
+
+    def _sweep(
+        self, hidden: torch.Tensor, targets: torch.Tensor, *, pull: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Nats (n,), sums of exponentials (n, 1), and with `pull` the same exponentials times the matrix (n, d).
+
+        Block by block of the vocabulary; whenever a higher logit is met, what was summed so far shrinks to match.
+        """
+        highest = hidden.new_full((len(hidden), 1), float("-inf"), dtype=torch.float32)
+        sums, at_target = torch.zeros_like(highest), torch.zeros_like(highest)
+        pulled = hidden.new_zeros(hidden.shape if pull else 0, dtype=torch.float32)
+        for start, weight in zip(range(0, len(self.weight), self._block), self.weight.split(self._block), strict=True):
+            logits = hidden @ weight.T
+            here = (targets - start)[:, None]
+            found = logits.gather(1, here.clamp(0, len(weight) - 1)).float()
+            at_target = torch.where((here >= 0) & (here < len(weight)), found, at_target)
+            higher = torch.maximum(highest, logits.amax(1, keepdim=True).float())
+            shrunk, highest = (highest - higher).exp_(), higher
+            parts = torch.sub(logits, higher).exp_()
+            sums.mul_(shrunk).add_(parts.sum(1, keepdim=True))
+            if pull:
+                pulled.mul_(shrunk).add_(parts.to(weight.dtype) @ weight)
+        return (sums.log() + highest - at_target).squeeze(1), sums, pulled
 
 
 class OwnHead:
     """Whatever a model does after its blocks (soft caps, scales, biases): its own code, differentiated by torch."""
+
+    rows = 256
 
     def __init__(self, model: Any) -> None:
         self._view = copy.copy(model)
@@ -66,6 +97,10 @@ class OwnHead:
         """The model's logits."""
         logits: torch.Tensor = self._view(inputs_embeds=hidden[None], use_cache=False).logits[0]
         return logits.float()
+
+    def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """From the model's logits."""
+        return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """By autograd, a chunk at a time."""
@@ -103,9 +138,7 @@ def head_of(model: Any) -> Head:
 
 def token_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
     """Nats of each target. hidden: (n, d), targets: (n,). Returns (n,) float32."""
-    parts = []
-    for rows in _chunks(targets):
-        parts.append(nn.functional.cross_entropy(head.logits(hidden[rows]), targets[rows], reduction="none"))
+    parts = [head.each(hidden[rows], targets[rows]) for rows in _chunks(head, targets)]
     return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
 
 
@@ -115,8 +148,8 @@ def summed_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torc
     return total
 
 
-def _chunks(targets: torch.Tensor) -> list[slice]:
-    return [slice(start, start + CHUNK_ROWS) for start in range(0, len(targets), CHUNK_ROWS)]
+def _chunks(head: Head, targets: torch.Tensor) -> list[slice]:
+    return [slice(start, start + head.rows) for start in range(0, len(targets), head.rows)]
 
 
 class _SummedNats(torch.autograd.Function):
@@ -126,7 +159,7 @@ class _SummedNats(torch.autograd.Function):
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
         gradient = torch.empty_like(hidden)
         total = 0.0
-        for rows in _chunks(targets):
+        for rows in _chunks(head, targets):
             nats, gradient[rows] = head.summed(hidden[rows], targets[rows])
             total += float(nats)
         ctx.save_for_backward(gradient)
