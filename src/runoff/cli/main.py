@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from runoff.cli import check, compare, data, evaluate, import_, model, runs, show, side_by_side, train
+from runoff.cli import adapter, check, compare, data, evaluate, import_, model, runs, show, side_by_side, train
 from runoff.errors import RunoffError
 
 __all__ = ["app", "run"]
@@ -35,6 +35,7 @@ app.command("runs")(runs.command)
 app.command("show")(show.command)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(adapter.app, name="adapter")
 
 
 @app.callback()

@@ -1,8 +1,8 @@
 """Adapter folders: PEFT's and mlx-lm's, to and from (AdapterSpec, flat vector).
 
-Owns: names, shapes, transposes and scales of both formats, and the refusals by name. Must not: import a tensor library:
-safetensors and numpy suffice. PEFT stores A as (rank, in) and B as (out, rank); mlx-lm stores lora_a (in, rank) and
-lora_b (rank, out); ours are PEFT's shapes.
+Owns: names, shapes, transposes and scales of both formats. Must not: import a tensor library: safetensors and numpy
+suffice. PEFT stores A as (rank, in) and B as (out, rank); mlx-lm stores lora_a (in, rank) and lora_b (rank, out); ours
+are PEFT's shapes. What neither can hold for the other is in engines/adapter_refusals.py.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
+from runoff.engines.adapter_refusals import MLX_REFUSALS, PEFT_REFUSALS, refuse_config, refuse_tensor
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
 from runoff.files import write_bytes, write_json
 from runoff.plan import AdapterSpec, ModelFacts, Slot, layout
 from runoff.plan.tensors import TensorInfo, read_header
 
-__all__ = ["read_adapter", "scaled", "write_mlx", "write_peft"]
+__all__ = ["adapter_config", "read_adapter", "tensor_names", "write_mlx", "write_peft"]
 
 _PEFT_PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
 _TENSOR = re.compile(
@@ -32,15 +32,15 @@ _TENSOR = re.compile(
     r"(lora_A\.weight|lora_B\.weight|lora_magnitude_vector(?:\.weight)?|lora_a|lora_b|m)$"
 )
 _PARTS = {"lora_A.weight": "lora_a", "lora_B.weight": "lora_b", "m": "magnitude"}
-_PEFT_REFUSED = (
-    "modules_to_save",
-    "alora_invocation_tokens",
-    "layer_replication",
-    "target_parameters",
-    "trainable_token_indices",
-)
+_FILES = ("adapter_model.safetensors", "adapters.safetensors")
+_OLD_FILES = {
+    "adapter_model.bin": "Load it with PEFT and save it again, which writes safetensors",
+    "adapters.npz": "mlx-lm before 0.6 wrote it, without its settings; train anew, or save it as safetensors by hand",
+}
 _NUMPY_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 Array = np.ndarray[Any, np.dtype[np.float32]]
+ScaleOf = Callable[[int, str, int], float]
+"""Block, layer name and rank to scale."""
 
 
 def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str) -> None:
@@ -56,9 +56,7 @@ def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: 
         "r": spec.rank,
         "lora_alpha": int(spec.alpha) if spec.alpha == int(spec.alpha) else spec.alpha,
         "lora_dropout": spec.dropout,
-        "target_modules": sorted({key.rpartition(".")[2] for key in spec.keys}),
-        "layers_to_transform": list(spec.blocks),
-        "layers_pattern": "layers",
+        **_peft_targets(spec),
         "use_dora": spec.kind == "dora",
         "use_rslora": False,
         "bias": "none",
@@ -68,6 +66,14 @@ def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: 
         "modules_to_save": None,
     }
     _write(folder, "adapter_model.safetensors", tensors, config)
+
+
+def _peft_targets(spec: AdapterSpec) -> dict[str, Any]:
+    """Each name in each block, where that is what is adapted; else (PEFT would make the layers between) in full."""
+    if len(spec.layers) == len(spec.blocks) * len(spec.keys):
+        names = sorted({key.rpartition(".")[2] for key in spec.keys})
+        return {"target_modules": names, "layers_to_transform": list(spec.blocks), "layers_pattern": "layers"}
+    return {"target_modules": [f"model.layers.{layer.block}.{layer.name}" for layer in spec.layers]}
 
 
 def write_mlx(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str, blocks: int) -> None:
@@ -100,28 +106,66 @@ def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
     Raises:
         ModelError: not an adapter, not for this base, nan inside, or something that can't be carried over, by name.
     """
-    names = ("adapter_model.safetensors", "adapters.safetensors")
-    path = next((folder / name for name in names if (folder / name).exists()), None)
-    if folder.suffix == ".safetensors":
-        path, folder = folder, folder.parent
-    if path is None:
-        raise ModelError(f"{folder}: holds no adapter (neither adapter_model.safetensors nor adapters.safetensors).")
-    config = _config(folder / "adapter_config.json")
+    path = _weights(folder)
+    config = adapter_config(folder)
     tensors = _tensors(path)
-    is_peft = path.name == "adapter_model.safetensors"
-    scale_of = _peft_scales(config, folder) if is_peft else _mlx_scale(config)
+    is_peft = "peft_type" in config or any(".lora_A." in name for name in tensors)
+    refuse_config(PEFT_REFUSALS if is_peft else MLX_REFUSALS, config, path.parent)
     found: dict[tuple[int, str], dict[str, Array]] = {}
     for name, array in tensors.items():
+        refuse_tensor(name, path)
         match = _TENSOR.match(name)
         if not match:
             raise ModelError(f"{path}: tensor {name} is not a LoRA matrix of a block, so this adapter can't be read.")
         part = _PARTS.get(match[3], "magnitude" if match[3].startswith("lora_magnitude") else match[3])
         found.setdefault((int(match[1]), match[2]), {})[part] = array if is_peft else array.T
+    scale_of = _peft_scales(config) if is_peft else _mlx_scale(config)
     return _assemble(found, scale_of, model, path, _dropout(config, is_peft))
 
 
+def tensor_names(folder: Path) -> tuple[str, ...]:
+    """Names of an adapter's tensors, without reading them."""
+    return tuple(read_header(_weights(folder)))
+
+
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """The adapter_config.json of a folder, or of the folder that a .safetensors file is in.
+
+    Raises:
+        ModelError: there is none, or it can't be read.
+    """
+    path = (folder.parent if folder.suffix == ".safetensors" else folder) / "adapter_config.json"
+    if not folder.exists():
+        raise ModelError(f"{folder}: there is no such adapter.")
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
+    if not isinstance(body, dict):
+        raise ModelError(f"{path}: must be a JSON object.")
+    return body
+
+
+def _weights(folder: Path) -> Path:
+    if folder.suffix == ".safetensors":
+        return folder
+    found = next((folder / name for name in _FILES if (folder / name).exists()), None)
+    if found is None:
+        old = next((name for name in _OLD_FILES if (folder / name).exists()), None)
+        if old:
+            raise ModelError(f"{folder}: {old} is of a kind that is not read here. {_OLD_FILES[old]}.")
+        raise ModelError(f"{folder}: holds no adapter (neither {' nor '.join(_FILES)}).")
+    return found
+
+
 def _assemble(
-    found: Mapping[tuple[int, str], Mapping[str, Array]], scale_of: Any, model: ModelFacts, path: Path, dropout: float
+    found: Mapping[tuple[int, str], Mapping[str, Array]],
+    scale_of: ScaleOf,
+    model: ModelFacts,
+    path: Path,
+    dropout: float,
 ) -> tuple[AdapterSpec, Vector]:
     known = {(layer.block, layer.name): layer for layer in model.linear_layers}
     foreign = [f"layers.{block}.{name}" for block, name in found if (block, name) not in known]
@@ -136,8 +180,6 @@ def _assemble(
     scales = {key: scale_of(key[0], key[1], ranks.get(key, 1)) for key in found}
     rank, scale = max(ranks.values(), default=0), max(scales.values(), key=abs)
     dora = any("magnitude" in parts for parts in found.values())
-    if dora and len(set(scales.values())) > 1:
-        raise ModelError(f"{path}: DoRA with scales that differ from layer to layer can't be carried over.")
     spec = AdapterSpec("dora" if dora else "lora", rank, scale, dropout, tuple(layers))
     slots = layout(spec)
     flat = np.zeros(slots[-1].stop, dtype=np.float32)
@@ -167,17 +209,8 @@ def _padded(parts: Mapping[str, Array], slot: Slot, factor: float, path: Path) -
     return whole
 
 
-def _peft_scales(config: Mapping[str, Any], folder: Path) -> Any:
-    refused = [key for key in _PEFT_REFUSED if config.get(key)]
-    refused += ["lora_bias"] if config.get("lora_bias") else []
-    refused += [f"bias={config['bias']}"] if config.get("bias", "none") != "none" else []
-    if config.get("peft_type", "LORA") != "LORA":
-        refused.append(f"peft_type={config['peft_type']}")
-    start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower() not in ("gaussian", "true", "false"):
-        refused.append(f"init_lora_weights={start}")
-    if refused:
-        raise ModelError(f"{folder}: uses {', '.join(refused)}, which can't be carried over to plain LoRA.")
+def _peft_scales(config: Mapping[str, Any]) -> ScaleOf:
+    """The rank is the tensors' own, which is what rank_pattern made it."""
 
     def scale(block: int, name: str, rank: int) -> float:
         full = f"model.layers.{block}.{name}"
@@ -195,8 +228,8 @@ def _pattern(patterns: Any, name: str, default: Any) -> Any:
     return default
 
 
-def _mlx_scale(config: Mapping[str, Any]) -> Any:
-    scale = float((config.get("lora_parameters") or {}).get("scale", 20.0))
+def _mlx_scale(config: Mapping[str, Any]) -> ScaleOf:
+    scale = float(config["lora_parameters"]["scale"])
     return lambda _block, _name, _rank: scale
 
 
@@ -204,16 +237,6 @@ def _dropout(config: Mapping[str, Any], is_peft: bool) -> float:
     return float(
         (config if is_peft else config.get("lora_parameters") or {}).get("lora_dropout" if is_peft else "dropout", 0.0)
     )
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        body = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
-    return dict(body)
 
 
 def _tensors(path: Path) -> dict[str, Array]:
@@ -233,8 +256,3 @@ def _float32(raw: bytes, start: int, info: TensorInfo) -> Array:
     if info.dtype == "BF16":  # the upper half of a float32's bits
         flat = (flat.astype(np.uint32) << 16).view(np.float32)
     return flat.astype(np.float32).reshape(info.shape)
-
-
-def scaled(spec: AdapterSpec, factor: float) -> AdapterSpec:
-    """The same adapter at another strength."""
-    return replace(spec, scale=spec.scale * factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 import safetensors.numpy
 from tests.support.tiny import make_tiny_model
 
-from runoff.engines.adapters import read_adapter, scaled, write_mlx, write_peft
+from runoff.engines.adapter_refusals import PEFT_REFUSALS
+from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
 from runoff.models.safetensors_file import write_safetensors
@@ -116,31 +118,116 @@ def test_ranks_and_scales_that_differ_are_folded_into_the_matrices(tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize(
-    ("config", "named"),
-    [
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
-        ({"lora_bias": True}, "lora_bias"),
-        ({"bias": "all"}, "bias=all"),
-        ({"peft_type": "IA3"}, "peft_type=IA3"),
-        ({"init_lora_weights": "pissa"}, "init_lora_weights=pissa"),
-        ({"layer_replication": [[0, 4], [2, 5]]}, "layer_replication"),
-        ({"target_parameters": ["experts.down_proj"]}, "target_parameters"),
-        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
-        ({"trainable_token_indices": [1]}, "trainable_token_indices"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"modules_to_save": ["lm_head"]}, r"modules_to_save \(\['lm_head'\]\)"),
+    ({"lora_bias": True}, "lora_bias"),
+    ({"bias": "all"}, r"bias \(all\)"),
+    ({"peft_type": "IA3"}, r"peft_type \(IA3\)"),
+    ({"init_lora_weights": "pissa"}, r"init_lora_weights \(pissa\)"),
+    ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights"),
+    ({"init_lora_weights": "olora"}, "init_lora_weights"),
+    ({"init_lora_weights": "corda"}, "init_lora_weights"),
+    ({"init_lora_weights": "loftq"}, "init_lora_weights"),
+    ({"init_lora_weights": "lora_ga"}, "init_lora_weights"),
+    ({"layer_replication": [[0, 4], [2, 5]]}, "layer_replication"),
+    ({"target_parameters": ["experts.down_proj"]}, "target_parameters"),
+    ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
+    ({"trainable_token_indices": [1]}, "trainable_token_indices"),
+    ({"fan_in_fan_out": True}, "fan_in_fan_out"),
+    ({"kasa_config": {"beta": 1}}, "kasa_config"),
+    ({"monteclora_config": {"num_samples": 1}}, "monteclora_config"),
+    ({"arrow_config": {"top_k": 1}}, "arrow_config"),
+    ({"use_qalora": True}, r"use_qalora \(True\)"),
+]
+
+
+def test_every_refusal_of_a_setting_is_tested() -> None:
+    tested = {refusal.name for config, _ in REFUSED for refusal in PEFT_REFUSALS if refusal.found(config)}
+    assert tested == {refusal.name for refusal in PEFT_REFUSALS}
+
+
+@pytest.mark.parametrize(("config", "named"), REFUSED)
 def test_refused_by_name(tmp_path: Path, model: ModelFacts, config: dict[str, Any], named: str) -> None:
-    with pytest.raises(ModelError, match=f"uses {named}, which can't be carried over to plain LoRA"):
+    with pytest.raises(ModelError, match=f"^{re.escape(str(tmp_path))}: {named}.* can't be carried over: "):
         read_adapter(peft_folder(tmp_path, one_layer(), **config), model)
 
 
-def test_dora_with_scales_that_differ_is_refused(tmp_path: Path, model: ModelFacts) -> None:
-    tensors = one_layer() | {PEFT.format(3, V, "A"): matrix(2, 32), PEFT.format(3, V, "B"): matrix(16, 2)}
-    tensors |= {f"base_model.model.model.layers.3.{name}.lora_magnitude_vector": matrix(32) for name in (Q,)}
-    folder = peft_folder(tmp_path, tensors, use_dora=True, alpha_pattern={"v_proj": 1})
-    with pytest.raises(ModelError, match="DoRA with scales that differ"):
-        read_adapter(folder, model)
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"init_lora_weights": "gaussian"},
+        {"init_lora_weights": "eva"},
+        {"init_lora_weights": "orthogonal"},
+        {"init_lora_weights": False},
+        {"use_dora": False, "use_rslora": True, "modules_to_save": None, "loftq_config": {}, "bias": "none"},
+    ],
+)
+def test_not_refused(tmp_path: Path, model: ModelFacts, config: dict[str, Any]) -> None:
+    """These starts leave the base as it is."""
+    assert read_adapter(peft_folder(tmp_path, one_layer(), **config), model)[0].rank == 2
+
+
+def mlx_folder(folder: Path, tensors: Mapping[str, Array], **config: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    safetensors.numpy.save_file(dict(tensors), folder / "adapters.safetensors")
+    given = {"num_layers": 1, "lora_parameters": {"rank": 2, "scale": 2.0, "dropout": 0.0}} | config
+    (folder / "adapter_config.json").write_text(json.dumps(given))
+    return folder
+
+
+def test_mlx_folders_refused_by_name(tmp_path: Path, model: ModelFacts) -> None:
+    tensors = {f"model.layers.3.{Q}.lora_a": matrix(32, 2), f"model.layers.3.{Q}.lora_b": matrix(2, 32)}
+    assert read_adapter(mlx_folder(tmp_path / "fine", tensors), model)[0].scale == 2.0
+    with pytest.raises(
+        ModelError, match=r"fine_tune_type \(full\) can't be carried over: the folder holds whole weights"
+    ):
+        read_adapter(mlx_folder(tmp_path / "full", tensors, fine_tune_type="full"), model)
+    with pytest.raises(ModelError, match=r"lora_parameters .* can't be carried over: they name no scale"):
+        read_adapter(mlx_folder(tmp_path / "old", tensors, lora_parameters={"rank": 2, "alpha": 16}), model)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("base_model.model.lm_head.lora_A.weight", "on the embedding or the head"),
+        ("base_model.model.model.embed_tokens.lora_embedding_A", "on the embedding or the head"),
+        ("model.layers.3.mlp.switch_mlp.up_proj.lora_a", "experts of a mixture"),
+        ("base_model.model.model.layers.3.mlp.experts.lora_A.weight", "experts of a mixture"),
+        (f"base_model.model.model.layers.3.{Q}.lora_B.bias", "a trained bias"),
+    ],
+)
+def test_tensors_refused_by_name(tmp_path: Path, model: ModelFacts, name: str, why: str) -> None:
+    extra = np.zeros((2, 2, 2) if "switch" in name else (2, 2), np.float32)
+    with pytest.raises(ModelError, match=f"tensor {re.escape(name)} can't be carried over: .*{why}"):
+        read_adapter(peft_folder(tmp_path, one_layer() | {name: extra}), model)
+
+
+def test_tensor_of_no_block(tmp_path: Path, model: ModelFacts) -> None:
+    tensors = {"base_model.model.transformer.h.3.attn.c_attn.lora_A.weight": matrix(2, 32)}
+    with pytest.raises(ModelError, match="is not a LoRA matrix of a block"):
+        read_adapter(peft_folder(tmp_path, tensors), model)
+
+
+def test_older_kinds_of_file(tmp_path: Path, model: ModelFacts) -> None:
+    for name in ("adapter_model.bin", "adapters.npz"):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(ModelError, match=f"{name} is of a kind that is not read here"):
+            read_adapter(tmp_path, model)
+        (tmp_path / name).unlink()
+
+
+def test_numbered_checkpoint_of_either_tool(tmp_path: Path, model: ModelFacts) -> None:
+    """What a file is, its names say: mlx-lm numbers it, and trainers of other people may call PEFT's anything."""
+    spec = spec_of(model)
+    flat = random_vector(spec)
+    write_mlx(tmp_path / "mlx", spec, flat, "base", model.blocks)
+    (tmp_path / "mlx/adapters.safetensors").rename(tmp_path / "mlx/0000100_adapters.safetensors")
+    write_peft(tmp_path / "peft", spec, flat, "base")
+    (tmp_path / "peft/adapter_model.safetensors").rename(tmp_path / "peft/last.safetensors")
+    for path in ("mlx/0000100_adapters.safetensors", "peft/last.safetensors"):
+        read, same = read_adapter(tmp_path / path, model)
+        assert read == spec
+        assert np.array_equal(same, flat)
 
 
 def test_adapter_of_another_base(tmp_path: Path, model: ModelFacts) -> None:
@@ -161,8 +248,6 @@ def test_broken_adapters(tmp_path: Path, model: ModelFacts) -> None:
     broken[PEFT.format(3, Q, "B")][0, 0] = np.nan
     with pytest.raises(ModelError, match="nan or inf"):
         read_adapter(peft_folder(tmp_path / "nan", broken), model)
-    with pytest.raises(ModelError, match="is not a LoRA matrix of a block"):
-        read_adapter(peft_folder(tmp_path / "other", {"base_model.model.lm_head.lora_A.weight": matrix(2, 32)}), model)
     folder = peft_folder(tmp_path / "cut", one_layer())
     (folder / "adapter_model.safetensors").write_bytes(b"12345678 nothing")
     with pytest.raises(ModelError, match="is not a whole safetensors file"):
@@ -192,7 +277,3 @@ def test_bfloat16_adapter(tmp_path: Path, model: ModelFacts) -> None:
     spec, flat = read_adapter(folder, model)
     assert np.array_equal(flat[: 2 * 32].reshape(2, 32), exact[PEFT.format(3, Q, "A")])
     assert spec.rank == 2
-
-
-def test_strength(model: ModelFacts) -> None:
-    assert scaled(spec_of(model), 0.5).scale == 1.25
