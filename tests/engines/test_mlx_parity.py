@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from runoff.data import Batch
+from runoff.config import Settings, load_config
+from runoff.data import Batch, Encoded, make_batch
 from runoff.engines import Engine, Vector
-from runoff.plan import AdapterSpec, layout
-from runoff.training import train
+from runoff.engines.adapters import write_mlx
+from runoff.plan import learning_rate
+from runoff.training import prepare, train
 from runoff.training.loop import initial_parameters
-from runoff.training.optimizers import Adam
+from runoff.training.optimizers import make_optimizer
 from tests.engines.support import batch_of, gradient_of, open_any, spec_for, trained
 from tests.support.runs import make_config, make_data
 
 pytest.importorskip("torch")
-mlx_lm = pytest.importorskip("mlx_lm")
+pytest.importorskip("mlx_lm")
 
-RATE, UPDATES, ACCUMULATION = 3e-3, 10, 2
+SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0}
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
@@ -77,88 +81,93 @@ class Losses:
         raise AssertionError("there is no validation set")
 
 
-def rows_of_ids() -> list[tuple[list[int], int]]:
-    """(ids, length of the prompt) as mlx-lm's datasets give them."""
-    random = np.random.default_rng(0)
-    lengths = random.integers(8, 60, 24).tolist()
-    return [(random.integers(1, 250, length).tolist(), length // 3) for length in lengths]
+REPORTS = 20
+FILES: dict[str, dict[str, Any]] = {
+    "as it comes": {"iters": 20, "steps_per_report": 1, "learning_rate": 3e-3, "lora_parameters": SHAPE},
+    "accumulation, schedule and warm-up": {
+        "iters": 40,
+        "steps_per_report": 2,
+        "grad_accumulation_steps": 2,
+        "mask_prompt": True,
+        "optimizer": "adamw",
+        "optimizer_config": {"adamw": {"weight_decay": 0.1, "bias_correction": True}},
+        "lr_schedule": {"name": "cosine_decay", "warmup": 4, "warmup_init": 1e-5, "arguments": [5e-3, 20, 1e-4]},
+        "lora_parameters": SHAPE | {"keys": ["self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"]},
+    },
+    "dora and momentum": {
+        "iters": 60,
+        "steps_per_report": 3,
+        "grad_accumulation_steps": 3,
+        "mask_prompt": True,
+        "fine_tune_type": "dora",
+        "optimizer": "sgd",
+        "optimizer_config": {"sgd": {"momentum": 0.9, "nesterov": True}},
+        "lr_schedule": {"name": "linear_schedule", "arguments": [0.1, 0.01, 15]},
+        "lora_parameters": SHAPE,
+    },
+}
 
 
-def test_first_losses_equal_mlx_lms_own(tiny: Path, tmp_path: Path) -> None:
-    """Design section 6, each departure switched back: pad target, mean of micro-batch means, order, batches.
+@pytest.mark.parametrize("name", FILES)
+def test_first_losses_equal_mlx_lms_own(name: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file, `mlx_lm.lora` and ours with each departure of docs/training.md switched back: 20 reported losses."""
+    data = make_data(tmp_path / "data", train=12, valid=0)
+    given = {"model": str(tiny), "data": str(data), "train": True, "batch_size": 2, "num_layers": 3, "seed": 7}
+    given |= FILES[name] | {"resume_adapter_file": str(tmp_path / "start/adapters.safetensors"), "val_batches": 0}
+    path = tmp_path / "run.yaml"
+    path.write_text(json.dumps(given))
+    config = load_config(path)
+    ready = prepare(config)
+    engine = open_any("mlx", tiny).attach(ready.plan.adapter)
+    start = initial_parameters(engine.slots, engine.parameters(), 0)
+    write_mlx(tmp_path / "start", ready.plan.adapter, start, str(tiny), ready.plan.model.blocks)
 
-    Over 20 micro-batches (10 updates of 2) and with AdamW's steps of about the learning rate whatever the gradient.
-    """
-    spec = spec_for(tiny, rank=4)
-    start = initial_parameters(layout(spec), np.zeros(spec.trainable_parameters, np.float32), 0)
-    theirs = train_with_mlx_lm(tiny, tmp_path, spec, start)
-    ours = train_with_our_engine(open_any("mlx", tiny).attach(spec), start)
-    assert len(theirs) == 20
-    assert np.ptp(theirs) > 0.1
+    theirs = train_with_mlx_lm(path, tmp_path / "adapters", monkeypatch)
+    ours = train_with_our_engine(engine, start, config.settings, ready.data.train)
+    assert len(theirs) == REPORTS
+    assert max(theirs) - min(theirs) > 0.2
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def train_with_mlx_lm(folder: Path, tmp_path: Path, spec: AdapterSpec, start: Vector) -> list[float]:
+def train_with_mlx_lm(path: Path, adapters: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """`mlx_lm.lora -c path`, in this process, with a callback where it makes its own."""
     import mlx.core as mx
-    import mlx.optimizers as optim
-    from mlx_lm.tuner.trainer import TrainingArgs
-    from mlx_lm.tuner.trainer import train as train_theirs
-    from mlx_lm.tuner.utils import linear_to_lora_layers
-    from mlx_lm.utils import load_model
+    from mlx_lm import lora
 
-    model, _ = load_model(folder)
-    model.freeze()
-    shape = {"rank": spec.rank, "scale": spec.scale, "dropout": spec.dropout, "keys": set(spec.keys)}
-    linear_to_lora_layers(model, len(spec.blocks), shape)
-    model.load_weights(list(mlx_weights(spec, start)), strict=False)
     callback = Losses()
-    arguments = TrainingArgs(
-        batch_size=2,
-        iters=UPDATES * ACCUMULATION,
-        steps_per_report=1,
-        grad_accumulation_steps=ACCUMULATION,
-        adapter_file=tmp_path / "adapters.safetensors",
-    )
-    np.random.seed(7)  # the generator that mlx-lm shuffles with
+    monkeypatch.setattr(lora, "get_reporting_callbacks", lambda *_arguments, **_options: callback)
+    monkeypatch.setattr("sys.argv", ["mlx_lm.lora", "-c", str(path), "--adapter-path", str(adapters)])
     mx.disable_compile()  # on a CPU it calls a C++ compiler for each shape; the losses are the same to 1e-5 with it
     try:
-        optimizer = optim.AdamW(learning_rate=RATE)
-        train_theirs(model, optimizer, rows_of_ids(), None, args=arguments, training_callback=callback)
+        lora.main()
     finally:
         mx.enable_compile()
     return callback.losses
 
 
-def mlx_weights(spec: AdapterSpec, flat: Vector) -> Iterator[tuple[str, Any]]:
-    import mlx.core as mx
-
-    for slot in layout(spec):
-        array = flat[slot.start : slot.stop].reshape(slot.shape)
-        yield f"model.layers.{slot.layer.block}.{slot.layer.name}.{slot.part}", mx.array(array.T)
-
-
-def train_with_our_engine(engine: Engine, start: Vector) -> list[float]:
-    """Our engine and optimizer under mlx-lm's rules: its batches, its targets, its averages."""
-    parameters, optimizer = start.copy(), Adam(weight_decay=0.01)
+def train_with_our_engine(engine: Engine, start: Vector, settings: Settings, rows: Sequence[Encoded]) -> list[float]:
+    """Our engine, rows, schedule and optimizer under mlx-lm's rules: its order, its targets, its averages."""
+    parameters, optimizer = start.copy(), make_optimizer(settings)
     engine.set_parameters(parameters)
-    losses = []
-    for iteration, batch in enumerate(mlx_lm_batches(UPDATES * ACCUMULATION), start=1):
-        nats = engine.accumulate(batch, 1 / batch.target_tokens / ACCUMULATION)
+    losses: list[float] = []
+    accumulation = settings.grad_accumulation_steps
+    for iteration, batch in enumerate(mlx_lm_batches(rows, settings), start=1):
+        nats = engine.accumulate(batch, 1 / batch.target_tokens / accumulation)
         losses.append(nats / batch.target_tokens)
-        if iteration % ACCUMULATION == 0:
-            optimizer.update(parameters, engine.take_gradient(), RATE, iteration // ACCUMULATION)
+        update, rest = divmod(iteration, accumulation)
+        if rest == 0:
+            optimizer.update(parameters, engine.take_gradient(), learning_rate(settings, update - 1), update)
             engine.set_parameters(parameters)
-    return losses
+    return [float(window.mean()) for window in np.array(losses).reshape(-1, settings.steps_per_report)]
 
 
-def mlx_lm_batches(count: int) -> Iterator[Batch]:
-    """Its own batches; a target is every id from the prompt's end to one past the row's, the pad that it counts too."""
-    from mlx_lm.tuner.trainer import iterate_batches
-
-    np.random.seed(7)
-    batches = iterate_batches(rows_of_ids(), batch_size=2, max_seq_length=2048, loop=True)
-    for _, (padded, spans) in zip(range(count), batches, strict=False):
-        ids, span = np.array(padded), np.array(spans)
-        columns = np.arange(ids.shape[1])
-        targets = (columns >= np.maximum(span[:, :1], 1)) & (columns <= span[:, 1:])
-        yield Batch((), ids, span[:, 1], targets)
+def mlx_lm_batches(rows: Sequence[Encoded], settings: Settings) -> Iterator[Batch]:
+    """Chunks of the file's order, the same in every epoch; a target more, the pad behind each row."""
+    random = np.random.RandomState(settings.seed)
+    chunks = [rows[at : at + settings.batch_size] for at in range(0, len(rows), settings.batch_size)]
+    order = [int(index) for _ in range(settings.iters) for index in random.permutation(len(chunks))]
+    for index in order[: settings.iters]:
+        padded = [
+            replace(row, ids=np.append(row.ids, np.int32(0)), target_end=row.target_end + 1) for row in chunks[index]
+        ]
+        yield make_batch(padded)
