@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from runoff.engines import open_base
+from runoff.engines.scoring import mean_loss
 from runoff.errors import EngineError, ModelError
+from runoff.evaluation import evaluate
 from runoff.plan import AdapterSpec, LinearLayer
+from runoff.training import train
 from tests.engines.support import batch_of, gradient_of, nats_of, slope, spec_for, trained
+from tests.support.runs import make_config, make_data
 
 pytest.importorskip("mlx_lm")
 
@@ -20,12 +24,10 @@ pytest.importorskip("mlx_lm")
 @pytest.fixture(params=[4, 8])
 def quantized(request: pytest.FixtureRequest, tiny: Path, tmp_path: Path) -> Path:
     """The tiny model as mlx_lm.convert -q leaves it, embeddings included."""
-    from mlx_lm.utils import load_model, quantize_model, save_config, save_model
+    from mlx_lm import convert
 
-    model, config = quantize_model(*load_model(tiny), 32, request.param)
-    save_model(tmp_path, model)
-    save_config(config, tmp_path / "config.json")
-    return tmp_path
+    convert(str(tiny), str(tmp_path / "quantized"), quantize=True, q_group_size=32, q_bits=request.param)
+    return tmp_path / "quantized"
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
@@ -47,6 +49,39 @@ def test_quantized_base(quantized: Path, kind: str) -> None:
     again, same_gradient = gradient_of(engine, batch)
     assert again == nats
     assert np.array_equal(same_gradient, gradient)
+
+
+def test_run_on_a_quantized_base(quantized: Path, tmp_path: Path) -> None:
+    """Planned, trained, saved and evaluated like any other."""
+    data = make_data(tmp_path / "data", train=12, valid=6)
+    config = make_config(quantized, data, engine="mlx", dtype="float32", iters=24, grad_accumulation_steps=1)
+    run = train(config, "short", root=tmp_path / "runs")
+    losses = [row.nats_per_target_token or 9.0 for row in run.metrics if row.kind == "validation"]
+    assert losses[-1] < losses[0] - 0.3
+    (evaluation,) = evaluate([run], data / "valid.jsonl")
+    assert mean_loss(evaluation.rows) == pytest.approx(min(losses[1:]), abs=2e-2)
+    assert mean_loss(evaluation.base_rows) == pytest.approx(losses[0], abs=2e-2)
+
+
+def test_quantized_base_on_torch_is_refused(quantized: Path) -> None:
+    bits = json.loads((quantized / "config.json").read_text())["quantization"]["bits"]
+    with pytest.raises(EngineError, match=rf"MLX's own format \({bits} bits\).* Set engine: mlx, or name the model"):
+        open_base(quantized, engine="torch", dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"), [("torch", "needs CUDA, and this machine has none"), ("mlx", "MLX can't read")]
+)
+def test_bitsandbytes_without_cuda_is_refused(
+    engine: str, says: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = json.loads((tiny / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EngineError, match=f"quantized by bitsandbytes, which {says}"):
+        open_base(tmp_path, engine=engine, dtype="float32")
 
 
 def test_rotary_base_is_read_where_transformers_5_writes_it(tiny: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import platform
 from pathlib import Path
 
 from runoff.engines.base import Base, Engine, EngineFacts, OpenBase, Vector
+from runoff.engines.quantized import check_quantization
 from runoff.errors import EngineError
 
 __all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_base"]
@@ -40,9 +41,11 @@ def open_base(folder: Path, *, engine: str = "auto", dtype: str = "auto") -> Bas
     """Load a model folder with an engine.
 
     Raises:
-        EngineError: the engine is not installed.
+        EngineError: the engine is not installed, or can't compute with weights that are quantized like these.
         ModelError: the model can't be loaded.
     """
-    module, function, _ = _ENGINES[choose_engine(engine)]
+    chosen = choose_engine(engine)
+    check_quantization(folder, chosen)
+    module, function, _ = _ENGINES[chosen]
     opener: OpenBase = getattr(importlib.import_module(module), function)
     return opener(folder, dtype=dtype)
