@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from runoff.data import Batch
+from runoff.engines.adapters import write_mlx, write_peft
 from runoff.errors import EngineError
 from tests.engines.support import batch_of, gradient_of, open_any, slope, spec_for, trained
+from tests.engines.test_adapter_folders import peft_nats
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mlx_lm")
@@ -109,6 +111,35 @@ def test_contract_in_short(name: str, folder: Path) -> None:
         again, same_gradient = gradient_of(engine, batch)
         assert again == unkept_nats
         assert np.array_equal(same_gradient, unkept_gradient)
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("name", ["torch", "mlx"])
+def test_update_lowers_the_loss_and_its_adapter_loads_in_the_library(
+    name: str, kind: str, folder: Path, tmp_path: Path
+) -> None:
+    base, batch = open_any(name, folder), batch_of(23, 31)
+    spec = spec_for(folder, kind=kind)
+    engine = base.attach(spec)
+    parameters = trained(engine)
+    nats, gradient = gradient_of(engine, batch)
+    engine.set_parameters(parameters - 0.3 / np.linalg.norm(gradient) * gradient)
+    after = np.concatenate(engine.score(batch))
+    assert after.sum() < nats - 0.01
+    if name == "torch":
+        write_peft(tmp_path, spec, engine.parameters(), str(folder))
+        theirs = peft_nats(folder, tmp_path, batch)
+    else:
+        write_mlx(tmp_path, spec, engine.parameters(), str(folder), 4)
+        theirs = adapted_mlx_nats(open_any(name, folder), tmp_path, batch)
+    np.testing.assert_allclose(after, theirs, rtol=0, atol=1e-4)
+
+
+def adapted_mlx_nats(base: Any, adapter: Path, batch: Batch) -> npt.NDArray[np.float64]:
+    from mlx_lm.tuner.utils import load_adapters
+
+    load_adapters(base.model, str(adapter)).eval()
+    return mlx_nats(base, batch)
 
 
 def test_experts_that_transformers_fuses_are_refused_by_name(tmp_path: Path) -> None:
