@@ -147,7 +147,7 @@ def train_with_mlx_lm(path: Path, adapters: Path, monkeypatch: pytest.MonkeyPatc
 
 def train_with_our_engine(engine: Engine, start: Vector, settings: Settings, rows: Sequence[Encoded]) -> list[float]:
     """Our engine, rows, schedule and optimizer under mlx-lm's rules: its order, its targets, its averages."""
-    parameters, optimizer = start.copy(), make_optimizer(settings)
+    parameters, optimizer = start.copy(), make_optimizer(settings, engine.slots)
     engine.set_parameters(parameters)
     losses: list[float] = []
     accumulation = settings.grad_accumulation_steps

@@ -59,7 +59,7 @@ def _restraints(side: Side) -> list[str]:
         found.append(f"dropout {dropout:g}")
     optimizer = side.setting("optimizer").value
     given = (side.setting("optimizer_config").value or {}).get(optimizer) or {}
-    decay = given.get("weight_decay", 0.01 if optimizer == "adamw" else 0.0)
+    decay = given.get("weight_decay", 0.01 if optimizer in ("adamw", "muon") else 0.0)
     if decay:
         found.append(f"weight decay {decay:g}")
     if side.setting("max_grad_norm").value:

@@ -2,6 +2,7 @@
 
 from runoff.config.given import Given, Problem, ProblemKind, yaml_1_1_reading
 from runoff.config.load import Config, Note, Reading, flatten, load_config, parse_config, read_config, read_text
+from runoff.config.optimizers import has_own_rate
 from runoff.config.origins import DEFAULT, Origin
 from runoff.config.settings import EarlyStopping, LoraParameters, LrSchedule, Settings
 
@@ -19,6 +20,7 @@ __all__ = [
     "Reading",
     "Settings",
     "flatten",
+    "has_own_rate",
     "load_config",
     "parse_config",
     "read_config",

@@ -20,7 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS, Translated
 from runoff.config.given import Given, Problem, spellings
-from runoff.config.optimizers import OPTIMIZERS, optimizer_problems
+from runoff.config.optimizers import OPTIMIZERS, has_own_rate, optimizer_problems
 from runoff.config.origins import DEFAULT, Origin
 from runoff.config.settings import EarlyStopping, LoraParameters, LrSchedule, Settings
 from runoff.errors import ConfigError
@@ -401,6 +401,12 @@ def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterat
         yield Problem("contradiction", origins["train"].place or "", text, "train: true")
     for key, text in optimizer_problems(settings.optimizer, settings.optimizer_config.get(settings.optimizer, {})):
         yield Problem("value", _place(origins, f"optimizer_config.{key}"), f"optimizer_config.{key} {text}.")
+    if has_own_rate(settings.optimizer, settings.optimizer_config.get(settings.optimizer, {})):
+        for key in ("learning_rate", "lr_schedule"):
+            if _origin(origins, key):
+                text = f"{key} is given, but adafactor makes a rate of its own unless its relative_step is false. "
+                text += "Remove the line, or write optimizer_config: {adafactor: {relative_step: false}}."
+                yield Problem("contradiction", _place(origins, key), text)
     for name, arguments in settings.optimizer_config.items():
         if name != settings.optimizer and arguments:
             text = f"optimizer_config.{name} is given, but the optimizer is {settings.optimizer}."

@@ -81,7 +81,7 @@ class Settings(_Frozen):
     )
     batch_size: int = Field(4, ge=1, description="Rows in one micro-batch.")
     grad_accumulation_steps: int = Field(1, ge=1, description="Micro-batches per optimizer update.")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+    optimizer: Literal["adam", "adamw", "sgd", "adafactor", "muon"] = Field(
         "adam", description="Optimizer; MLX's arithmetic on every engine."
     )
     optimizer_config: dict[str, dict[str, Any]] = Field(

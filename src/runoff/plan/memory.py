@@ -40,9 +40,7 @@ def memory_parts(
     width = 4 if settings.dtype == "float32" else 2
     weights = model.weight_bytes if model.quantized else model.parameters * width
     tokens = batch_tokens(settings, data)
-    per_parameter = 16 + {"sgd": 4 if settings.optimizer_config.get("sgd", {}).get("momentum") else 0}.get(
-        settings.optimizer, 8
-    )
+    per_parameter = 16 + 4 * _moments(settings)
     trainable = adapter.trainable_parameters
     assumed = ", if bfloat16 is chosen" if settings.dtype == "auto" and not model.quantized else ""
     return (
@@ -62,9 +60,15 @@ def batch_tokens(settings: Settings, data: DataFacts) -> int:
 
 def checkpoint_bytes(settings: Settings, adapter: AdapterSpec, checkpoints: int, *, validated: bool) -> int:
     """Disk for a run: a snapshot at each checkpoint, the best one, one resumable state, the adapter (float32)."""
-    states = 1 if settings.optimizer == "sgd" else 2
-    copies = checkpoints + validated + (2 + states) + 1
+    copies = checkpoints + validated + (2 + _moments(settings)) + 1
     return adapter.trainable_parameters * 4 * copies
+
+
+def _moments(settings: Settings) -> int:
+    """Numbers that the optimizer keeps for each parameter; Adafactor's rows and columns are too few to count."""
+    given = settings.optimizer_config.get(settings.optimizer) or {}
+    kept = {"muon": 1, "sgd": int(bool(given.get("momentum"))), "adafactor": int(given.get("beta_1") is not None)}
+    return kept.get(settings.optimizer, 2)
 
 
 def _activations(

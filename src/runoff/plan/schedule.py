@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from runoff.config import LrSchedule, Settings
+from runoff.config import LrSchedule, Settings, has_own_rate
 from runoff.errors import ConfigError
 
 __all__ = ["check_schedule", "learning_rate"]
@@ -76,6 +76,9 @@ def check_schedule(schedule: LrSchedule, place: str = "") -> None:
 
 def learning_rate(settings: Settings, updates_done: int) -> float:
     """Rate of the update that comes after `updates_done` ones (0 for the first)."""
+    given = settings.optimizer_config.get(settings.optimizer) or {}
+    if has_own_rate(settings.optimizer, given):  # mlx.optimizers.Adafactor, relative_step
+        return min(1e-6 * (updates_done + 1) if given.get("warmup_init") else 1e-2, 1 / math.sqrt(updates_done + 1))
     schedule = settings.lr_schedule
     if schedule is None:
         return settings.learning_rate

@@ -146,7 +146,7 @@ def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say:
         validator=make_validator(ready.data.valid, settings) if plan.counts.validation_rows else None,
         base=base,
         engine=engine,
-        optimizer=make_optimizer(settings),
+        optimizer=make_optimizer(settings, engine.slots),
         folder=folder,
         parameters=start,
         listen=listen,

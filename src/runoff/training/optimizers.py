@@ -1,8 +1,8 @@
 """The optimizers, once for all engines: MLX's arithmetic in numpy on the flat vector of adapter parameters.
 
 Owns: Adam, AdamW and SGD as mlx/optimizers/optimizers.py computes them (no bias correction unless asked for; decoupled
-weight decay; 0.01 by default in AdamW), and gradient clipping. Tests hold them equal to MLX's own. Must not: know
-schedules (the rate comes in) or engines.
+weight decay; 0.01 by default in AdamW), the choice of an optimizer, and gradient clipping. Tests hold them equal to
+MLX's own. Must not: know schedules (the rate comes in) or engines. Adafactor and Muon: training/matrix_optimizers.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 
 from runoff.config import Settings
 from runoff.engines.base import Vector
+from runoff.plan import Slot
+from runoff.training.matrix_optimizers import Adafactor, Muon
 
 __all__ = ["Adam", "Optimizer", "Sgd", "clip_norm", "make_optimizer"]
 
@@ -73,15 +75,20 @@ class Sgd:
         parameters -= rate * (gradient + self.momentum * v if self.nesterov else v)
 
 
-Optimizer = Adam | Sgd
+Optimizer = Adam | Sgd | Adafactor | Muon
 
 
-def make_optimizer(settings: Settings) -> Optimizer:
-    """The optimizer that the settings name, with MLX's defaults."""
+def make_optimizer(settings: Settings, slots: tuple[Slot, ...]) -> Optimizer:
+    """The optimizer that the settings name, with MLX's defaults, for parameters laid out like this."""
     given: Mapping[str, Any] = settings.optimizer_config.get(settings.optimizer) or {}
-    if settings.optimizer == "sgd":
-        return Sgd(**given)
     options = dict(given)
+    if settings.optimizer == "sgd":
+        return Sgd(**options)
+    if settings.optimizer == "muon":
+        return Muon(slots, **options)
+    if settings.optimizer == "adafactor":
+        of_the_rate = ("relative_step", "warmup_init")  # plan/schedule.py
+        return Adafactor(slots, **{key: value for key, value in options.items() if key not in of_the_rate})
     beta1, beta2 = options.pop("betas", (0.9, 0.999))
     default_decay = 0.01 if settings.optimizer == "adamw" else 0.0
     return Adam(beta1, beta2, **{"weight_decay": default_decay, **options})

@@ -142,7 +142,19 @@ def test_every_problem_is_reported_at_once_with_its_own_line() -> None:
             "config:1: learning_rate is 'fast', but must be a valid number, unable to parse string as a number (it was "
             "read as text; write numbers without quotes).",
         ),
-        ("optimizer: lion", "config:1: optimizer is 'lion', but must be 'adam', 'adamw' or 'sgd'."),
+        (
+            "optimizer: adafactor\nlearning_rate: 1e-4",
+            "config:2: learning_rate is given, but adafactor makes a rate of its own unless its relative_step is "
+            "false. Remove the line, or write optimizer_config: {adafactor: {relative_step: false}}.",
+        ),
+        (
+            "optimizer: muon\noptimizer_config: {muon: {ns_steps: 0}}",
+            "config:2: optimizer_config.muon.ns_steps is 0, but must be a whole number of 1 to 100.",
+        ),
+        (
+            "optimizer: lion",
+            "config:1: optimizer is 'lion', but must be 'adam', 'adamw', 'sgd', 'adafactor' or 'muon'.",
+        ),
         ("fine_tune_type: full", "config:1: fine_tune_type is 'full', but must be 'lora' or 'dora'."),
         ("lora_parameters:\n  dropout: 1", "config:2: lora_parameters.dropout is 1, but must be less than 1."),
         ("lr_schedule:\n  name: cosine_decay", "config:2: lr_schedule.arguments is missing."),

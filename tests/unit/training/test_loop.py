@@ -158,7 +158,7 @@ def by_hand(tiny_model: Path, data: Path, **settings: Any) -> tuple[Vector, list
         for epoch in range(math.ceil(plan.counts.epochs))
         for rows in epoch_order(lengths, chosen.batch_size, seed=chosen.seed, epoch=epoch)
     ][: chosen.iters]
-    optimizer, norms, rates = make_optimizer(chosen), [], []
+    optimizer, norms, rates = make_optimizer(chosen, engine.slots), [], []
     each = chosen.grad_accumulation_steps
     for update, start in enumerate(range(0, len(order), each)):
         rows = [row for batch in order[start : start + each] for row in batch]

@@ -25,7 +25,7 @@ def run_both(name: str, arguments: dict[str, Any], rates: list[float]) -> tuple[
     kind = {"adam": optimizers.Adam, "adamw": optimizers.AdamW, "sgd": optimizers.SGD}[name]
     reference = kind(learning_rate=lambda step: mx.array(rates)[step], **arguments)
     config = parse_config(json.dumps({"optimizer": name, "optimizer_config": {name: arguments}}))
-    optimizer = make_optimizer(config.settings)
+    optimizer = make_optimizer(config.settings, ())
     for update, (rate, gradient) in enumerate(zip(rates, gradients, strict=True), start=1):
         optimizer.update(ours, gradient.astype(np.float32), rate, update)
         theirs = reference.apply_gradients({"w": mx.array(gradient.astype(np.float32))}, theirs)
@@ -56,9 +56,9 @@ def test_twenty_updates_equal_mlx_own(name: str, arguments: dict[str, Any]) -> N
 
 
 def test_the_defaults_are_mlx_own() -> None:
-    assert make_optimizer(Settings()) == Adam(0.9, 0.999, 1e-8, 0.0, False)
-    assert make_optimizer(Settings(optimizer="adamw")) == Adam(0.9, 0.999, 1e-8, 0.01, False)
-    assert make_optimizer(Settings(optimizer="sgd")) == Sgd(0.0, 0.0, 0.0, False)
+    assert make_optimizer(Settings(), ()) == Adam(0.9, 0.999, 1e-8, 0.0, False)
+    assert make_optimizer(Settings(optimizer="adamw"), ()) == Adam(0.9, 0.999, 1e-8, 0.01, False)
+    assert make_optimizer(Settings(optimizer="sgd"), ()) == Sgd(0.0, 0.0, 0.0, False)
 
 
 def test_the_gradient_that_comes_in_is_left_as_it_was() -> None:
