@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runoff.config.document import settings_document
+from runoff.engines.adapter_document import adapter_document
 from runoff.evaluation.measures.document import measures_page
 from runoff.plan.findings import docs as findings_document
 
 PAGES: dict[str, Callable[[], str]] = {
+    "adapters.md": adapter_document,
     "findings.md": findings_document,
     "measures.md": measures_page,
     "settings.md": settings_document,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS
+from runoff.config.optimizers import OPTIMIZER_ARGUMENTS
 from runoff.config.settings import RUNOFF_ONLY, EarlyStopping, LoraParameters, LrSchedule, Settings
 
 __all__ = ["settings_document"]
@@ -33,11 +34,22 @@ def settings_document() -> str:
     ]
     for name, section in _SECTIONS:
         lines += ["", f"## {name}", "", *_table(section, f"{name}.")]
+    lines += ["", "## optimizer_config", "", *_optimizers()]
     lines += ["", "## Spellings of other tools", "", "Translated aloud: the run says what became of each.", ""]
     lines += [", ".join(f"`{key}`" for key in sorted(TRANSLATIONS)) + ".", "", "Read, and done without:", ""]
     lines += [f"- `{key}`: {why}" for key, why in sorted(DONE_WITHOUT.items())]
     lines += ["", "Refused:", "", *(f"- `{key}`: {why}" for key, why in sorted(REFUSED.items()))]
     return "\n".join(lines) + "\n"
+
+
+def _optimizers() -> Iterator[str]:
+    yield "One section for each optimizer, with MLX's names and defaults; only the chosen one's may be filled."
+    yield "`adafactor` makes a learning rate of its own unless `relative_step` is false; `learning_rate` beside it is"
+    yield "refused."
+    yield from ("", "| argument | must be |", "|---|---|")
+    for optimizer, arguments in OPTIMIZER_ARGUMENTS.items():
+        for name, (_, must_be) in arguments.items():
+            yield f"| `{optimizer}.{name}` | {must_be} |"
 
 
 def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:
