@@ -159,12 +159,17 @@ def read_file(source: SourceFile) -> tuple[Importer, Reading]:
     return nothing
 
 
+def _reason(report: FileReport) -> str:
+    why = report.why_not.rstrip(".") or "is empty"
+    return why if why.startswith(report.name) else f"{report.name} {why}"
+
+
 def _refuse(
     groups: Sequence[Group], reports: Sequence[FileReport], name: str | None, assignments: Sequence[str]
 ) -> None:
     if not groups:
-        reasons = "; ".join(dict.fromkeys(report.why_not or f"{report.name}: empty" for report in reports))
-        raise ImportFailed(f"nothing to import: {reasons[:2000] or 'no files'}.")
+        reasons = "; ".join(dict.fromkeys(map(_reason, reports)))
+        raise ImportFailed(f"nothing to import: {reasons[:2000].rstrip('.') or 'no files'}.")
     if len(groups) > 1 and assignments:
         names = ", ".join(each.name for each in groups)
         raise ImportFailed(

@@ -9,16 +9,17 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
-from runoff.importers.lines import number
+from runoff.importers.lines import number, read_text
 from runoff.runs import MetricRow
 
-__all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "check_columns"]
+__all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "JSON_LIST", "check_columns"]
 
 COLUMNS = (
     "iteration", "optimizer_updates", "epoch", "train_loss", "validation_loss", "learning_rate", "gradient_norm",
@@ -28,7 +29,14 @@ COLUMNS = (
 
 _NAMES = {
     "iteration": ("iteration", "iter", "iters"),
-    "optimizer_updates": ("optimizer_updates", "global_step", "current_steps", "train/global_step", "optimizer_step"),
+    "optimizer_updates": (
+        "optimizer_updates",
+        "global_step",
+        "current_steps",
+        "train/global_step",
+        "optimizer_step",
+        "global_step/max_steps",
+    ),
     "epoch": ("epoch", "train/epoch"),
     "train_loss": ("train_loss", "loss", "train/loss", "training_loss"),
     "validation_loss": (
@@ -46,12 +54,18 @@ _NAMES = {
     "tokens_per_second": ("tokens_per_second", "tokens_per_sec"),
     "iterations_per_second": ("iterations_per_second",),
     "peak_memory_gb": ("peak_memory_gb", "peak_memory"),
+    "seconds": ("eval_runtime", "val_time"),
 }
 _LOSSES = ("train_loss", "validation_loss")
 _WHOLE = ("iteration", "optimizer_updates", "target_tokens", "peak_memory_bytes")
 _POSITIONS = ("iteration", "optimizer_updates", "epoch")
 LLAMA_FACTORY = Clue("llama-factory", "its rows have current_steps and total_steps, as trainer_log.jsonl has")
 MAX_LINE_CHARACTERS = 1 << 20
+_NEXT = re.compile(r"[\s,]*(?=\{)")
+_OF_TOTAL = re.compile(r"^(\d+)/\d+$")
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+_DECIMAL_COMMA = re.compile(r"(?:^|;)[+-]?(?:0,\d+|\d+,(?:\d{1,2}|\d{4,}))(?=[;\r\n]|$)", re.M)
+"""A cell of a table parted by semicolons whose comma can't be a thousands separator."""
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
@@ -66,7 +80,7 @@ def _read_jsonl(source: SourceFile) -> Reading:
 
 
 def _json_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
-    with source.path.open("r", encoding="utf-8-sig", errors="replace", newline="\n") as file:
+    with source.path.open("r", encoding=source.encoding, errors="replace", newline="\n") as file:
         line = 0
         while text := file.readline(MAX_LINE_CHARACTERS):
             line += 1
@@ -77,20 +91,50 @@ def _json_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
                     yield line, text, None
 
 
+def _read_list(source: SourceFile) -> Reading:
+    return _table(source, _list_rows(source))
+
+
+def _list_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
+    """The records of one JSON list, each with the line on which it begins."""
+    text, decoder = read_text(source), json.JSONDecoder()
+    at, line, counted = text.index("[") + 1, 1, 0
+    while found := _NEXT.match(text, at):
+        start = found.end()
+        line, counted = line + text.count("\n", counted, start), start
+        try:
+            body, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            yield line, text[start : start + 200], None
+            return
+        yield line, text[start : min(at, start + 200)], body
+
+
 def _read_csv(source: SourceFile) -> Reading:
     return _table(source, _csv_rows(source))
 
 
 def _csv_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
-    with source.path.open("r", encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file, delimiter=_delimiter(source), strict=False)
+    with source.path.open("r", encoding=source.encoding, errors="replace", newline="") as file:
+        delimiter, certain = _delimiter(source), _DECIMAL_COMMA.search(source.text_head) is not None
+        reader = csv.DictReader(file, delimiter=delimiter, strict=False)
         try:
             for row in reader:
-                yield reader.line_num, str(row), row
+                yield reader.line_num, str(row), _with_points(row, certain=certain) if delimiter == ";" else row
         except csv.Error as error:
             raise ImportFailed(
                 f"{source.name}:{reader.line_num}: is not a table of separated values ({error})."
             ) from None
+
+
+def _with_points(row: Mapping[str, Any], *, certain: bool) -> dict[str, Any]:
+    """Decimal commas as points; where `1,234` may be either, no number."""
+    return {
+        key: (cell.replace(",", ".") if certain else None)
+        if isinstance(cell, str) and _COMMA.fullmatch(cell.strip())
+        else cell
+        for key, cell in row.items()
+    }
 
 
 def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading:
@@ -135,6 +179,8 @@ def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, fl
     values = {}
     for ours in COLUMNS:
         names = (columns[ours],) if ours in columns else _NAMES.get(ours, ())
+        if ours == "train_loss" and "train_runtime" in body:
+            continue  # Trainer's mean over the whole run
         found = next((body[name] for name in names if body.get(name) not in (None, "")), None)
         value = _as_number(found)
         if value is not None and (math.isfinite(value) or ours in _LOSSES):
@@ -147,7 +193,7 @@ def _as_number(value: Any) -> float | None:
         return float(value)
     if isinstance(value, str):
         try:
-            return number(value.strip())
+            return number(_OF_TOTAL.sub(r"\1", value.strip()))
         except ValueError:
             return None
     return None
@@ -174,6 +220,10 @@ def _is_jsonl(source: SourceFile) -> bool:
     return source.is_object and (first.endswith("}") or source.path.suffix == ".jsonl")
 
 
+def _is_list(source: SourceFile) -> bool:
+    return not source.is_binary and re.match(r"\s*\[\s*\{", source.text_head) is not None
+
+
 def _is_csv(source: SourceFile) -> bool:
     first = source.text_head.partition("\n")[0].lower()
     if source.is_binary or first.count(_delimiter(source)) < 1:
@@ -184,4 +234,5 @@ def _is_csv(source: SourceFile) -> bool:
 
 
 JSON_LINES = Importer("JSON lines", _is_jsonl, _read_jsonl)
+JSON_LIST = Importer("JSON list", _is_list, _read_list)
 CSV_TABLE = Importer("CSV", _is_csv, _read_csv)

@@ -114,7 +114,12 @@ class SourceFile:
     @cached_property
     def text_head(self) -> str:
         """The first bytes as text."""
-        return self.head.decode("utf-8-sig", "replace")
+        return self.head.decode(self.encoding, "replace")
+
+    @property
+    def encoding(self) -> str:
+        """UTF-8 unless it begins with the mark of UTF-16, in which PowerShell's `>` writes."""
+        return "utf-16" if self.head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
     @cached_property
     def is_object(self) -> bool:
@@ -123,8 +128,8 @@ class SourceFile:
 
     @property
     def is_binary(self) -> bool:
-        """A zero byte near the start: not text."""
-        return b"\0" in self.head
+        """A zero byte near the start: not text, unless it is UTF-16."""
+        return b"\0" in self.head and self.encoding != "utf-16"
 
     @property
     def folder(self) -> str:

@@ -121,9 +121,15 @@ def _fit(field: str, number: float) -> Any:
     return round(number) if field in _WHOLE and math.isfinite(number) else None if field in _WHOLE else number
 
 
+def _of_the_end(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Beside train_runtime Trainer's train_loss is the mean over the whole run, and no loss of its end."""
+    return {key: value for key, value in body.items() if key != "train_loss" or "train_runtime" not in body}
+
+
 def _read_metrics(source: SourceFile) -> Reading:
     body, text = read_object(source)
     parts = [(label, inner) for label, inner in body.items() if isinstance(inner, Mapping)] or [("", body)]
+    parts = [(label, _of_the_end(inner)) for label, inner in parts]
     tally, facts = Tally(), []
     for label, inner in parts:
         place = f"{source.name}:{json_line(text, label) if label else 1}"

@@ -6,6 +6,7 @@ what a line means.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 import re
@@ -33,15 +34,20 @@ KEPT_REDRAWS = 3
 MAX_DOCUMENT_BYTES = 64 << 20
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 
+_TIME = re.compile(r"^20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? ?")
+_GROUPED = re.compile(r"\s*[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?(?:e[+-]?\d+)?\s*", re.I)
 
-def blocks(file: BinaryIO) -> Iterator[tuple[str, bool]]:
+
+def blocks(file: BinaryIO, encoding: str = "utf-8-sig") -> Iterator[tuple[str, bool]]:
     """Pieces of about 1 MiB that end where a line ends, and whether that end is there (not at a file cut short).
 
-    The bytes come as Latin-1, which keeps every one of them: Python searches text faster than bytes. A line of more
-    than 1 MiB is none of a log's and is passed over.
+    The bytes come as Latin-1, which keeps every one of them: Python searches text faster than bytes. UTF-16 becomes
+    UTF-8 first. A line of more than 1 MiB is none of a log's and is passed over.
     """
     rest = ""
+    wide = codecs.getincrementaldecoder(encoding)("replace") if encoding == "utf-16" else None
     while chunk := file.read(BLOCK_BYTES):
+        chunk = wide.decode(chunk).encode("utf-8", "replace") if wide else chunk
         text = rest + chunk.decode("latin-1")
         end = text.rfind("\n") + 1 or text.rfind("\r") + 1
         if end:
@@ -93,19 +99,25 @@ def lines_with(block: str, needles: Sequence[str]) -> Iterator[tuple[int, int, i
 
 
 def clean(raw: str) -> str:
-    """A raw line as text without colours and cursor movements."""
+    """A raw line as text without colours, cursor movements, and the time that a log collector puts before it."""
     if "\x1b" in raw:
         raw = _ESCAPES.sub("", raw)
+    if raw.startswith("20"):
+        raw = _TIME.sub("", raw, count=1)
     return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "replace")
 
 
 def number(text: str) -> float:
-    """A printed number: thousands separators, nan and inf.
+    """A printed number: thousands separators, nan and inf. A decimal comma (`2,5`) is not taken for a separator.
 
     Raises:
         ValueError: it is none.
     """
-    return float(text.replace(",", "")) if "," in text else float(text)
+    if "," not in text:
+        return float(text)
+    if not _GROUPED.fullmatch(text):
+        raise ValueError(f"{text!r} is no number with thousands separators")
+    return float(text.replace(",", ""))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -137,7 +149,7 @@ def read_text(source: SourceFile) -> str:
     if source.size > MAX_DOCUMENT_BYTES:
         raise ImportFailed(f"{source.name}: has {source.size:,} bytes, too many for a document of this kind.")
     try:
-        return source.path.read_bytes().decode("utf-8-sig", "replace")
+        return source.path.read_bytes().decode(source.encoding, "replace")
     except OSError as error:
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
 

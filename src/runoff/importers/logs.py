@@ -130,7 +130,7 @@ def log_importer(dialects: tuple[Dialect, ...]) -> Importer:
         log = LogReader(source.name)
         try:
             with source.path.open("rb") as file:
-                for block, whole in blocks(file):
+                for block, whole in blocks(file, source.encoding):
                     _block(log, dialects, block, whole)
         except OSError as error:
             raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None

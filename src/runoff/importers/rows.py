@@ -149,7 +149,8 @@ def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> I
     if len(segments) > 1:
         starts = [next(row.place or "" for row in rows if row.segment == segment) for segment in segments[1:]]
         shown = ", ".join(starts[:5])
-        what = f"The iterations start again {len(starts)} times ({shown})."
+        times = "once" if len(starts) == 1 else f"{len(starts)} times"
+        what = f"The iterations start again {times} ({shown})."
         yield Finding(
             "I106", "note", starts[0], what, "The parts are kept apart as segments; the last one made the adapter."
         )

@@ -20,6 +20,13 @@ __all__ = ["Found", "find_files"]
 HEAD_BYTES = 1 << 16
 MAX_FILES = 100_000
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".npz", ".npy")
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+}
 _HIDDEN = (".git", "__pycache__", ".ipynb_checkpoints", ".cache")
 
 
@@ -67,17 +74,25 @@ def _look(path: Path, given: Path, columns: Mapping[str, str], seen: set[tuple[i
         if (status.st_dev, status.st_ino) in seen:
             return None
         seen.add((status.st_dev, status.st_ino))
-        if not stat.S_ISREG(status.st_mode):
-            return Found(name, given, why_not="is not a regular file")
-        if path.suffix in PICKLES:
-            return Found(name, given, why_not="is never opened: such files can hold programs (pickle)")
-        if status.st_size == 0:
-            return Found(name, given, why_not="is empty")
+        why_not = _never_opened(path, status)
+        if why_not:
+            return Found(name, given, why_not=why_not)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         return Found(name, given, why_not=f"can't be read ({error.strerror})")
+    packed = next((kind for start, kind in PACKED.items() if head.startswith(start)), None)
+    if packed is not None:
+        return Found(name, given, why_not=f"is packed ({packed}); unpack it first")
     return Found(name, given, SourceFile(path, name, head, status.st_size, columns))
+
+
+def _never_opened(path: Path, status: os.stat_result) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if path.suffix in PICKLES:
+        return "is never opened: such files can hold programs (pickle)"
+    return "" if status.st_size else "is empty"
 
 
 def _name(path: Path, given: Path) -> str:

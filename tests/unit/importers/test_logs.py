@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.importers.given import (
+    GOLDEN,
     codes,
     count,
     facts_of,
@@ -17,6 +18,8 @@ from tests.unit.importers.given import (
     write,
 )
 
+from runoff.errors import ImportFailed
+from runoff.importers import import_runs
 from runoff.importers.lines import blocks, clean, half_width, lines_with
 
 
@@ -26,8 +29,6 @@ def test_a_restart_begins_a_new_segment(tmp_path: Path) -> None:
 
 
 def test_runs_appended_to_one_file_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    from runoff.importers import import_runs
-
     path = write(tmp_path / "all.log", old_log(save="out/first") + old_log(60, save="out/second"))
     report = import_runs([path], root=tmp_path / "runs")
     assert [run.name for run in report.runs] == ["first", "second"]
@@ -132,3 +133,24 @@ def test_clean_takes_colours_and_cursor_movements_away() -> None:
 )
 def test_half_width(text: str, width: float | None) -> None:
     assert half_width(text) == (pytest.approx(width) if width else None)
+
+
+@pytest.mark.parametrize("name", ["mlx_0.32_pipe.log", "trl_stdout.log"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_reads_like_utf_8(tmp_path: Path, name: str, encoding: str) -> None:
+    text = (GOLDEN / name).read_text("utf-8")
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    wide = write(tmp_path / "16" / name, mark + text.encode(encoding))
+    assert read(wide) == read(write(tmp_path / "8" / name, text))
+
+
+def test_times_of_a_log_collector_before_each_line(tmp_path: Path) -> None:
+    text = (GOLDEN / "mlx_0.32_pipe.log").read_text("utf-8")
+    stamped = "".join(f"2025-11-02T10:00:00.123Z {line}\n" for line in text.splitlines())
+    assert read(write(tmp_path / "a" / "x.log", stamped)).facts == read(write(tmp_path / "b" / "x.log", text)).facts
+
+
+@pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"PK\x03\x04", b"BZh9", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"])
+def test_packed_files_are_to_be_unpacked_first(tmp_path: Path, start: bytes) -> None:
+    with pytest.raises(ImportFailed, match=r"a\.log\.x is packed .*unpack it first\.$"):
+        import_runs([write(tmp_path / "a.log.x", start + b"rest" * 9)], root=tmp_path / "runs")

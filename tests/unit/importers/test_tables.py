@@ -172,3 +172,51 @@ def test_lines_of_other_trainers(tmp_path: Path, line: str, tool: str) -> None:
 def test_unsloths_validation(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", "  Eval  10/60 | Val Loss: 1.2345 | Perplexity: 3.44\n")
     assert [(row.optimizer_updates, row.nats_per_target_token) for row in rows_of(path, "validation")] == [(10, 1.2345)]
+
+
+@pytest.mark.parametrize(
+    ("text", "losses"),
+    [
+        ("iteration;train_loss\n10;2,5\n20;2,25\n", [2.5, 2.25]),
+        ("iteration;train_loss\n10;0,512\n20;2,251\n", [0.512, 2.251]),
+        ('iteration,train_loss,tokens_per_second\n10,2.5,"1,250"\n20,2.25,900\n', [2.5, 2.25]),
+    ],
+)
+def test_decimal_commas_are_no_thousands_separators(tmp_path: Path, text: str, losses: list[float]) -> None:
+    rows = rows_of(write(tmp_path / "m.csv", text))
+    assert [row.nats_per_target_token for row in rows] == losses
+    assert rows[0].tokens_per_second in (None, 1250.0)
+
+
+def test_a_comma_that_may_be_either_is_no_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "iteration;train_loss\n10;2,512\n")
+    with pytest.raises(ImportFailed, match="no row has both"):
+        read(path)
+    mixed = write(tmp_path / "n.csv", 'iteration,train_loss\n10,"2,5"\n20,2.25\n')
+    reading = read(mixed)
+    assert [row.iteration for row in reading.facts[0].rows] == [20]
+    assert reading.tally.not_understood == 1
+
+
+def test_a_list_of_records(tmp_path: Path) -> None:
+    text = '[\n {"iteration": 10, "train_loss": 2.5},\n {"iteration": 20,\n  "val_loss": 2.25},\n {"iteration": 3'
+    reading = read(write(tmp_path / "h.json", text))
+    rows = reading.facts[0].rows
+    assert [(row.kind, row.iteration, row.place) for row in rows] == [
+        ("train", 10, "h.json:2"),
+        ("validation", 20, "h.json:3"),
+    ]
+    assert reading.tally.not_understood == 1
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_trainers_mean_over_the_whole_run_is_no_final_loss(tmp_path: Path, indent: int | None) -> None:
+    body = {"epoch": 2.0, "eval_loss": 1.5, "train_loss": 1.75, "train_runtime": 9.0, "total_flos": 1.0}
+    (row,) = facts_of(write(tmp_path / "all_results.json", json.dumps(body, indent=indent))).rows
+    assert (row.kind, row.nats_per_target_token) == ("validation", 1.5)
+
+
+def test_ms_swift_counts_updates(tmp_path: Path) -> None:
+    line = '{"loss": 2.31, "learning_rate": 1e-05, "epoch": 0.02, "global_step/max_steps": "5/94"}\n'
+    (row,) = rows_of(write(tmp_path / "logging.jsonl", line))
+    assert (row.iteration, row.optimizer_updates, row.nats_per_target_token) == (None, 5, 2.31)
