@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runoff.evaluation import Estimate, Evaluation
     from runoff.plan import Plan
     from runoff.report import Report
-    from runoff.runs import MetricRow, Run
+    from runoff.runs import MetricRow, Run, Value
 
 __all__ = ["TrainingView", "print_report", "say", "show_evaluations", "show_plan", "show_run", "show_runs"]
 
@@ -176,17 +176,29 @@ def show_run(run: Run) -> None:
     out.print(
         Text(f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name')}", style="bold")
     )
+    if identity.imported:
+        tool = identity.imported.get("tool") or "an unknown tool"
+        out.print(Text(f"trained by {tool} {identity.imported.get('version') or '(version unknown)'}"))
+        for why in identity.imported.get("version_evidence", ()):
+            out.print(Text(f"  because: {why}"))
     for title, values in (("Settings as they take effect", run.plan.settings), ("What follows", run.plan.counts)):
-        table = Table(title=title, title_justify="left")
-        for heading in ("setting" if "Settings" in title else "count", "value", "origin"):
-            table.add_column(heading)
-        for key, value in values.items():
-            shown = "unknown" if not value.known else str(value.value)
-            table.add_row(Text(key), Text(shown), Text(str(value.origin)))
-        out.print(table)
+        out.print(_values_table(title, values))
     for finding in run.plan.findings:
         out.print(Text(str(finding)))
     for change in identity.changed:
         out.print(Text("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
     for key, value in identity.result.items():
         out.print(Text(f"{key}: {value}"))
+
+
+def _values_table(title: str, values: Mapping[str, Value]) -> Table:
+    """What holds, what a file asked for where that differs, and where it comes from."""
+    declared = any(value.declared is not None for value in values.values())
+    table = Table(title=title, title_justify="left")
+    for heading in ("setting" if "Settings" in title else "count", "value", *["declared"] * declared, "origin"):
+        table.add_column(heading)
+    for key, value in values.items():
+        shown = "unknown" if not value.known else str(value.value)
+        asked = ["" if value.declared is None else str(value.declared)] * declared
+        table.add_row(*map(Text, (key, shown, *asked, str(value.origin))))
+    return table

@@ -12,6 +12,7 @@ from runoff.importers.counts import Evidence, hugging_face_counts, mlx_counts
 from runoff.importers.effective import Effective, Sources
 from runoff.importers.facts import AdapterTensors, Clue, Facts, Told
 from runoff.importers.group import Group, Item
+from runoff.importers.pace import pace_counts
 from runoff.importers.rows import Curve, merge_rows, row_findings
 from runoff.importers.rules_hf import hugging_face_rules
 from runoff.importers.rules_mlx_lm import around_the_update, believed, declared_names, mlx_lm_rules, peak_memory
@@ -202,7 +203,8 @@ def _rules(tool: str | None, sources: Sources, versions: Range) -> Effective:
 
 def _counts(tool: str | None, seen: Evidence) -> dict[str, Value]:
     counts = mlx_counts(seen) if tool in (*_MLX, None) else hugging_face_counts(seen)
-    return counts | shape_counts(seen)
+    iterations: int | None = counts["iterations"].value if counts["iterations"].known else None
+    return counts | pace_counts(seen.rows, iterations) | shape_counts(seen)
 
 
 def _sampled(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:

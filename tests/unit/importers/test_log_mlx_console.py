@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.importers.given import GOLDEN, facts_of, read, rows_of, write
+from tests.unit.importers.given import GOLDEN, count, facts_of, one, read, rows_of, write
 
 
 def test_the_pipe_of_0_32(tmp_path: Path) -> None:
@@ -67,3 +67,10 @@ def test_rows_without_colours(tmp_path: Path, line: str, loss: float | None, tok
 def test_a_table_of_another_kind_is_not_taken_for_rows(tmp_path: Path) -> None:
     reading = read(write(tmp_path / "a.log", "│ model │ price ▲ │\nNASDAQ 12,000 ▲ 3 1.2k\n 10 val x 0.3s\n"))
     assert reading.facts == ()
+
+
+def test_tokens_of_the_console_carry_their_rounding_into_the_counts(tmp_path: Path) -> None:
+    run = one(tmp_path, GOLDEN / "mlx_0.32_pipe.log")
+    value = count(run, "target_tokens")
+    assert value.origin.why == "printed rounded, +-50"
+    assert not count(run, "training_seconds").known

@@ -150,6 +150,13 @@ def test_rows_11_and_15_metrics_once_with_their_places(run3: ImportedRun) -> Non
     assert "I104" not in codes(run3)
 
 
+def test_row_15_tokens_and_time_agree_with_each_other(run3: ImportedRun, run4: ImportedRun) -> None:
+    keys = ("target_tokens", "target_tokens_per_iteration", "target_tokens_per_iteration_at_last", "training_seconds")
+    assert counts(run3, *keys) == [751_673, 417.6, 432.2, 4317]  # 72 minutes
+    assert count(run3, "target_tokens").origin.place == "run3_tail.log:2"
+    assert not any(count(run4, key).known for key in keys)
+
+
 def test_row_12_and_16_nothing_is_known_of_run_4s_losses(run4: ImportedRun) -> None:
     assert run4.merged.rows == ()
     assert "I105" in codes(run4)

@@ -13,6 +13,7 @@ from runoff.errors import ConfigError
 from runoff.plan.foreign.mlx_lm import mlx_lm
 from runoff.plan.foreign.nouns import Around, Ignored, Stop, ToolReport, ToolValue, Version
 from runoff.plan.foreign.trainers import axolotl, llama_factory, trl
+from runoff.plan.foreign.unsloth import unsloth
 
 __all__ = ["TOOLS", "Around", "Ignored", "Stop", "ToolReport", "ToolValue", "tool_report"]
 
@@ -23,6 +24,7 @@ TOOLS: dict[str, tuple[Rules, Version]] = {
     "trl": (trl, (1, 16, 0)),
     "axolotl": (axolotl, (0, 18, 0)),
     "llama-factory": (llama_factory, (0, 9, 6)),
+    "unsloth": (unsloth, (2026, 11, 0)),
 }
 """name -> (rules, the version whose source was read last)."""
 

@@ -145,7 +145,7 @@ def test_no_key_is_both_held_and_ignored() -> None:
     assert {ignored.key for ignored in found.ignored}.isdisjoint(row.key for row in found.settings)
 
 
-@pytest.mark.parametrize("wanted", ["unsloth", "mlx-lm@new", "mlx_lm@"])
+@pytest.mark.parametrize("wanted", ["ludwig", "mlx-lm@new", "mlx_lm@"])
 def test_unknown_tools_and_versions_are_one_sentence(wanted: str) -> None:
     with pytest.raises(ConfigError, match="--for"):
         tool_report(wanted, (), Around())
