@@ -106,7 +106,7 @@ def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Chec
 
 
 def validation_draws(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
-    """A validation over a random part moves with the draw, and mlx-lm's is taken before the iteration's update."""
+    """A validation over a random part moves with the draw."""
     drawn = [side for side in sides if any(found.code == "I110" for found in side.run.plan.findings)]
     if not drawn:
         return
@@ -115,11 +115,27 @@ def validation_draws(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Che
         rows, of = side.number("validation_rows"), side.number("valid_rows")
         if rows is not None:
             parts.append(f"{side.label}: {rows:.0f}{f' of {of:.0f}' if of is not None else ''} rows")
-    text = (
-        f"Each validation loss is of rows drawn anew at random ({', '.join(parts)}), so it moves with the draw; the "
-        "last one is of the weights before the last update."
-    )
+    text = f"Each validation loss is of rows drawn anew at random ({', '.join(parts)}), so it moves with the draw."
     yield Check("validation draws", "warning", Sentence(text, tuple(f"{side.label}.findings.I110" for side in drawn)))
+
+
+def last_validation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+    """mlx-lm validates before an iteration's update, so the last loss is not of the adapter that was saved."""
+    early = []
+    for side in sides:
+        end, each = side.number("iterations"), side.setting("grad_accumulation_steps").value
+        validated = any(row.kind == "validation" and row.iteration == end for row in side.run.metrics)
+        if (
+            (side.run.identity.imported or {}).get("tool") == "mlx-lm"
+            and validated
+            and end
+            and each
+            and end % each == 0
+        ):
+            early.append(side.label)
+    if early:
+        text = f"The last validation loss of {listed(early)} was taken before the last update, as mlx-lm does."
+        yield Check("last validation", "warning", Sentence(text, tuple(f"{label}.metrics" for label in early)))
 
 
 def _split_anew(sides: Sequence[Side]) -> str:
@@ -189,7 +205,7 @@ def truncation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     known = longest.pop() if len(longest) == 1 else None
     if set(cut.values()) == {0} or (known is not None and all(limit and limit >= known for limit in limits.values())):
         return
-    text = f"Rows were cut at different lengths ({_each(limits)} tokens"
+    text = f"Rows are cut at different lengths ({_each(limits)} tokens"
     if None not in cut.values():
         text += f"; training rows cut: {_each(cut)})."
     elif known is not None:
@@ -229,8 +245,11 @@ def restarted(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
 
 
 def early_end(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
-    """An imported log may end before the run did."""
+    """An imported log may end before the run did, or be missing."""
     for side in sides:
+        if side.run.identity.imported and not side.run.metrics:
+            text = f"How far {side.label} came is not recorded: its counts are those that were planned."
+            yield Check("status", "warning", Sentence(text, (f"{side.label}.counts.iterations",)))
         for found in side.run.plan.findings:
             if found.code == "I108":
                 text = f"{side.label}: {found.what} {found.why}"
@@ -254,6 +273,7 @@ CHECKS = (
     test_rows,
     validation_rows,
     validation_draws,
+    last_validation,
     training_rows,
     truncation,
     seeds,

@@ -30,7 +30,7 @@ def _blocks(sides: Sequence[Side]) -> Sentence | None:
         most, least = sorted(adapted, key=lambda label: -adapted[label])
         fewer = _share(1 - adapted[least] / adapted[most])
         more = _share((blocks - adapted[least]) / (blocks - adapted[most]) - 1)
-        text += f" {least} adapts {fewer} fewer than {most}, which leaves {more} more untouched."
+        text += f" {least} adapts {fewer} fewer than {most} and leaves {more} more untouched."
     if all(side.setting("fine_tune_type").value in ("lora", "dora") for side in sides):
         text += f" The base's own weights change in {'neither' if len(sides) == 2 else 'none'}."
     params = _numbers(sides, "trainable_parameters")
@@ -80,7 +80,7 @@ def _travel(sides: Sequence[Side]) -> Sentence | None:
         return None
     text = f"Summed over the updates the learning rate is {_each(sums, '.3g')}"
     if max(sums.values()) > min(sums.values()):
-        text += f": the longest way is {max(sums.values()) / min(sums.values()):.2g} times the shortest"
+        text += f": the longest way is {max(sums.values()) / min(sums.values()):.3g} times the shortest"
     return Sentence(f"{text}.", _cites(sides, "counts.learning_rate_sum"))
 
 
@@ -140,10 +140,13 @@ def _validations(sides: Sequence[Side]) -> Sentence | None:
     times = _numbers(sides, "validations")
     if times is None:
         return None
-    rows = _numbers(sides, "validation_rows")
-    of = f" of {count_of(int(next(iter(rows.values()))), 'row')} each" if rows and len(set(rows.values())) == 1 else ""
+    rows = _numbers(sides, "validation_rows") or {}
+    parts = [
+        f"{label} {count:,.0f}" + (f" of {count_of(int(rows[label]), 'row')} each" if label in rows else "")
+        for label, count in times.items()
+    ]
     tools = {(side.run.identity.imported or {}).get("tool") for side in sides}
-    text = f"Validations: {_each(times)}{of}."
+    text = f"Validations: {', '.join(parts)}."
     if tools == {None}:
         text += " They change no weight."
     return Sentence(text, _cites(sides, "counts.validations"))

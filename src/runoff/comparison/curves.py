@@ -103,13 +103,14 @@ def curve_facts(side: Side) -> CurveFacts:
     finite = [row for row in losses if math.isfinite(row.nats_per_target_token or 0.0)]
     validations = [row for row in finite if row.kind == "validation"]
     training = [row for row in finite if row.kind == "train"]
-    trained = [row for row in validations if (row.iteration or 0) > 0]
+    untrained = _untrained(side)
+    trained = [row for row in validations if (row.iteration or 0) > untrained]
     best = min(trained, key=lambda row: row.nats_per_target_token or 0.0, default=None)
     last = trained[-1] if trained else None
     return CurveFacts(
         label=side.label,
         first_validation=validations[0].nats_per_target_token
-        if validations and validations[0].iteration == 0
+        if validations and validations[0].iteration is not None and validations[0].iteration <= untrained
         else None,
         best_validation=best.nats_per_target_token if best else None,
         best_iteration=best.iteration if best else None,
@@ -123,6 +124,12 @@ def curve_facts(side: Side) -> CurveFacts:
         checkpoints=checkpoints(side, tuple(row.iteration for row in trained if row.iteration is not None)),
         training=shape([row.nats_per_target_token or 0.0 for row in training]),
     )
+
+
+def _untrained(side: Side) -> int:
+    """The last iteration whose validation is of the untouched adapter: mlx-lm's first comes before its update."""
+    tool = str((side.run.identity.imported or {}).get("tool") or "")
+    return 1 if tool == "mlx-lm" else 0
 
 
 def _rise(side: Side, best: MetricRow | None, last: MetricRow | None) -> PairedDifference | None:

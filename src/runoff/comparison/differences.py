@@ -78,18 +78,30 @@ def _comparable(value: Value) -> str:
     return repr(float(inner)) if isinstance(inner, int | float) and not isinstance(inner, bool) else repr(inner)
 
 
+def _part(key: str) -> str:
+    """A schedule is one setting, whatever its parts."""
+    return key.removeprefix("lr_schedule") if key.startswith("lr_schedule.") else ""
+
+
 def causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """Those that can be why results differ, and are known to differ."""
-    return tuple(
-        found
-        for found in differences
-        if found.key not in _WATCHING and len({_comparable(one) for one in found.values.values() if one.known}) > 1
-    )
+    found = [
+        one
+        for one in differences
+        if one.key not in _WATCHING and len({_comparable(value) for value in one.values.values() if value.known}) > 1
+    ]
+    return tuple(one for one in found if not _of_schedule(one, found))
+
+
+def _of_schedule(one: Difference, found: Sequence[Difference]) -> bool:
+    """A rate that is the schedule's first one differs because the schedule does."""
+    scheduled = any(other.key.startswith("lr_schedule.") for other in found)
+    return one.key == "learning_rate" and scheduled and any(v.origin.why == "lr_schedule" for v in one.values.values())
 
 
 def several_at_once(sides: Sequence[Side], differences: Sequence[Difference]) -> Sentence | None:
     """With more than one thing changed, no cause can be told from these runs."""
-    keys = [found.key for found in causes(differences)]
+    keys = list(dict.fromkeys(found.key.removesuffix(_part(found.key)) for found in causes(differences)))
     data = _other_rows(sides)
     if len(keys) + data < 2:
         return None

@@ -20,7 +20,7 @@ class Intent:
 
     capacity: trainable parameters as a share of the base's. blocks: share of the base's blocks that are adapted.
     budget: learning rate summed over the optimizer updates, times the adapter's scale. passes: epochs. restraint: what
-    the settings hold back with, in words; empty if nothing.
+    the settings hold back with, in words; empty if nothing. Budgets of different optimizers are on different scales.
     """
 
     label: str
@@ -29,6 +29,7 @@ class Intent:
     budget: float | None
     passes: float | None
     restraint: tuple[str, ...]
+    optimizer: str | None
 
 
 def intents(sides: Sequence[Side]) -> tuple[Intent, ...]:
@@ -49,6 +50,7 @@ def _intent(side: Side) -> Intent:
         budget=rates * scale if rates is not None and isinstance(scale, int | float) else None,
         passes=side.number("epochs"),
         restraint=tuple(_restraints(side)),
+        optimizer=side.setting("optimizer").value,
     )
 
 
@@ -82,7 +84,7 @@ def expectations(found: Sequence[Intent]) -> tuple[Sentence, ...]:
             )
         )
     longest, shortest = _extremes(found, "budget")
-    if longest and shortest:
+    if len({one.optimizer for one in found}) == 1 and longest and shortest:
         sentences.append(
             Sentence(
                 f"Expectation, not measured here: {longest} can move furthest from the base and {shortest} least, so "

@@ -33,8 +33,12 @@ class Side:
     run: Run
 
     def setting(self, key: str) -> Value:
-        """A setting as it took effect."""
-        return self.run.plan.settings.get(key) or Value.unknown("not recorded")
+        """A setting as it took effect; a part of one that is not set is not set either."""
+        settings = self.run.plan.settings
+        whole = settings.get(key.partition(".")[0])
+        if key not in settings and whole is not None and whole.known and whole.value is None:
+            return Value(None, whole.origin)
+        return settings.get(key) or Value.unknown("not recorded")
 
     def count(self, key: str) -> Value:
         """A count as it was planned or found."""

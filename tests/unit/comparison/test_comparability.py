@@ -56,8 +56,8 @@ DATA = {
         (
             {"data": DATA | {"train": {"rows": 90, "sha256": "00" * 32, "row_sha256": ["e" * 16]}}},
             "warning",
-            "The training rows differ (a: 100, b: 90 rows), so the data may be the cause of a difference, though both name "
-            "the same folder, data.",
+            "The training rows differ (a: 100, b: 90 rows), so the data may be the cause of a difference, though both "
+            "name the same folder, data.",
         ),
         (
             {"tokenizer_sha256": "00" * 32},
@@ -95,7 +95,7 @@ def test_rows_cut_at_different_lengths_are_said_only_where_rows_are_cut(tmp_path
     losses = random_losses(1)
     a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 128}, counts={"train_rows_cut": 7}), losses=losses)
     b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 512}), losses=losses)
-    wanted = "Rows were cut at different lengths (a: 128, b: 512 tokens; training rows cut: a: 7, b: 0)."
+    wanted = "Rows are cut at different lengths (a: 128, b: 512 tokens; training rows cut: a: 7, b: 0)."
     assert wanted in texts(list(compare([a, b]).checks), "warning")
     c = make_run(tmp_path, "c", Told(settings={"max_seq_length": 600}), losses=losses)
     assert texts(list(compare([b, c]).checks), "warning") == []
@@ -134,7 +134,7 @@ def test_lengths_that_may_have_cut_nothing_are_not_said_to_have_cut(tmp_path: Pa
     unknown = {key: Value.unknown("the rows are not here") for key in ("train_rows_cut", "longest_row_tokens")}
     a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 512}, counts=unknown))
     b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 700}, counts=unknown))
-    wanted = "Rows were cut at different lengths (a: 512, b: 700 tokens), if any was that long; how many is not known."
+    wanted = "Rows are cut at different lengths (a: 512, b: 700 tokens), if any was that long; how many is not known."
     assert wanted in texts(list(compare([a, b]).checks), "warning")
 
 
@@ -171,9 +171,6 @@ def test_validations_over_rows_drawn_anew_are_said(tmp_path: Path) -> None:
     )
     a = make_run(tmp_path, "a", Told(counts={"validation_rows": 8}, findings=(drawn,)))
     b = make_run(tmp_path, "b")
-    wanted = (
-        "Each validation loss is of rows drawn anew at random (a: 8 of 20 rows), so it moves with the draw; the last one "
-        "is of the weights before the last update."
-    )
+    wanted = "Each validation loss is of rows drawn anew at random (a: 8 of 20 rows), so it moves with the draw."
     assert texts(list(compare([a, b]).checks), "warning") == [wanted]
     assert texts(list(compare([b, b]).checks), "warning") == []

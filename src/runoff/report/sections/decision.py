@@ -60,7 +60,7 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     yield Table("Files and provenance", ("what", *labels), rows, (False,) * (1 + len(labels)))
     for side in comparison.sides:
         for finding in side.run.plan.findings:
-            if finding.code in DECLARED:
+            if finding.code in _TOLD:
                 continue
             text = f"{side.label}, {finding.code}: {finding.what} {finding.why}"
             yield Paragraph(
@@ -68,6 +68,10 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
             )
         for note in side.run.plan.notes:
             yield Paragraph(f"{side.label}: {note}", (f"{side.label}.notes",))
+
+
+_TOLD = frozenset({*DECLARED, "C205", "C206", "I105", "I106", "I108", "I110"})
+"""Findings that a section above tells in its own words."""
 
 
 def _short(digest: str | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.expectations import Intent, expectations, intents
+from runoff.comparison.schedules import schedule_sentences
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
 from runoff.report.numbers import percent_text
 from runoff.report.sections.cells import known_rows, number_cell, value_cell
@@ -84,6 +85,7 @@ _DERIVED = (
     ("scale", "adapter scale"),
     ("alpha", "alpha (scale x rank)"),
     ("learning_rate_sum", "learning rate summed over updates"),
+    ("last_learning_rate", "learning rate of the last update"),
     ("train_rows", "training rows"),
     ("train_rows_cut", "training rows cut"),
     ("valid_rows", "validation rows"),
@@ -111,6 +113,9 @@ def derived(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         yield Table(
             "What the settings come to", ("count", *labels), tuple(rows), numeric, "; ".join(_reckoned(comparison))
         )
+    for side in comparison.sides:
+        for sentence in schedule_sentences(side):
+            yield Paragraph(sentence.text, sentence.cites, "warning")
 
 
 def _count_cell(key: str, value: Value) -> Cell:
@@ -141,5 +146,6 @@ def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     rows = known_rows((cell(title), *(get(one) for one in found)) for title, get in wanted)
     labels = tuple(one.label for one in found)
     yield Table("What each run is after", ("", *labels), rows, (False, *(True for _ in labels)))
-    for sentence in expectations(found):
-        yield Paragraph(sentence.text, sentence.cites)
+    if not any(check.topic == "base model" and check.level == "blocking" for check in comparison.checks):
+        for sentence in expectations(found):
+            yield Paragraph(sentence.text, sentence.cites)
