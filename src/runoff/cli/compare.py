@@ -28,7 +28,13 @@ def command(
         bool,
         typer.Option("--gate", help="Exit with 1 if a run is worse than the baseline, 3 if that can't be ruled out."),
     ] = False,
-    baseline: Annotated[str | None, typer.Option("--baseline", help="The run to hold the others against.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="The run to hold all others against, p adjusted for their number.")
+    ] = None,
+    replicates: Annotated[
+        bool,
+        typer.Option("--replicates", help="Take runs that differ in nothing but their seed as one setting."),
+    ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone; the report has the rest.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
@@ -40,14 +46,15 @@ def command(
     from runoff.report import report, write_report
     from runoff.runs import load_run
 
-    comparison = compare([load_run(run, root) for run in runs], margin=margin)
+    loaded = [load_run(run, root) for run in runs]
+    comparison = compare(loaded, margin=margin, replicates=replicates, baseline=baseline)
     finished = report(comparison, verdict(comparison, _aim(aim)))
     print_report(finished, brief=brief and out is not None)
     if out is not None:
         paths = write_report(finished, out)
         say("Report: " + ", ".join(str(path) for path in paths))
     if gated:
-        result = gate(comparison, baseline)
+        result = gate(comparison)
         for sentence in result.sentences:
             say(f"Gate: {sentence.text}")
         raise typer.Exit(result.answer.value)

@@ -26,10 +26,8 @@ def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
         return
     if measurable and unmeasured(comparison.evidence.measures):
         yield f"runoff evaluate {references} --generate"
-    for side in comparison.sides:
-        command = _another_seed(side)
-        if command:
-            yield command
+    if not comparison.groups:
+        yield from filter(None, map(_another_seed, comparison.sides))
 
 
 def _another_seed(side: Side) -> str | None:

@@ -5,14 +5,15 @@ Owns: the Comparison. Must not: decide (comparison/verdict.py) or print (report/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from runoff.comparison.comparability import Check, check_all
 from runoff.comparison.curves import Curve, CurveFacts, curve_facts, curves
 from runoff.comparison.differences import Difference, setting_differences, several_at_once
 from runoff.comparison.evidence import Evidence, gather
 from runoff.comparison.facts import Sentence, Side, label_runs
+from runoff.comparison.replicates import replicate_groups
 from runoff.errors import RunError
 from runoff.runs import Run
 
@@ -24,7 +25,11 @@ DEFAULT_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a verdict and a report are computed from."""
+    """Everything that a verdict and a report are computed from.
+
+    groups: setting -> its runs, where runs that differ in their seed alone were taken as one. baseline: the run that
+    the others are held against, if one was named.
+    """
 
     sides: tuple[Side, ...]
     checks: tuple[Check, ...]
@@ -34,20 +39,31 @@ class Comparison:
     curve_facts: tuple[CurveFacts, ...]
     evidence: Evidence
     margin: float
+    groups: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
+    baseline: str | None = None
 
 
-def compare(runs: Sequence[Run], *, margin: float = DEFAULT_MARGIN) -> Comparison:
+def compare(
+    runs: Sequence[Run], *, margin: float = DEFAULT_MARGIN, replicates: bool = False, baseline: str | None = None
+) -> Comparison:
     """Compare two or more runs.
 
+    replicates: take runs that differ in nothing but their seed as one setting. baseline: label of the run that every
+    other one is held against.
+
     Raises:
-        RunError: fewer than two runs, or a margin that is not above 0.
+        RunError: fewer than two runs, a margin that is not above 0, a baseline that is none of them, or no replicates.
     """
     if len(runs) < 2:
         raise RunError("a comparison needs two runs or more. Name another one; `runoff runs` lists them.")
     if not margin > 0:
         raise RunError(f"the margin must be above 0, not {margin:g}.")
     sides = label_runs(runs)
-    evidence = gather(sides, margin)
+    labels = [side.label for side in sides]
+    if baseline is not None and baseline not in labels:
+        raise RunError(f"--baseline {baseline}: is not one of the compared runs ({', '.join(labels)}).")
+    groups = replicate_groups(sides) if replicates else {}
+    evidence = gather(sides, margin, groups=groups, baseline=baseline)
     differences = setting_differences(sides)
     return Comparison(
         sides=sides,
@@ -58,4 +74,6 @@ def compare(runs: Sequence[Run], *, margin: float = DEFAULT_MARGIN) -> Compariso
         curve_facts=tuple(curve_facts(side) for side in sides),
         evidence=evidence,
         margin=margin,
+        groups=groups,
+        baseline=baseline,
     )

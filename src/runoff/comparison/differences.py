@@ -14,7 +14,7 @@ from runoff.comparison.facts import Sentence, Side, listed
 from runoff.plan.findings.check import count_of
 from runoff.runs import Value
 
-__all__ = ["Difference", "causes", "setting_differences", "several_at_once"]
+__all__ = ["Difference", "causes", "other_rows", "setting_differences", "several_at_once"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _of_schedule(one: Difference, found: Sequence[Difference]) -> bool:
 def several_at_once(sides: Sequence[Side], differences: Sequence[Difference]) -> Sentence | None:
     """With more than one thing changed, no cause can be told from these runs."""
     keys = list(dict.fromkeys(found.key.removesuffix(_part(found.key)) for found in causes(differences)))
-    data = _other_rows(sides)
+    data = other_rows(sides)
     if len(keys) + data < 2:
         return None
     what = f"{count_of(len(keys), 'setting')} ({listed(keys)})" if keys else ""
@@ -112,7 +112,7 @@ def several_at_once(sides: Sequence[Side], differences: Sequence[Difference]) ->
     )
 
 
-def _other_rows(sides: Sequence[Side]) -> bool:
+def other_rows(sides: Sequence[Side]) -> bool:
     """Whether the runs are known to have been trained on different rows."""
     sets = [side.run.identity.data.get("train") or {} for side in sides]
     return any(len({found.get(key) for found in sets} - {None}) > 1 for key in ("sha256", "rows"))

@@ -5,6 +5,7 @@ Owns: finding the test set that all runs share. Must not: decide (comparison/ver
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -12,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from runoff.comparison.challengers import Challenge, challenges
 from runoff.comparison.facts import Side, listed
+from runoff.comparison.replicates import averaged, seed_differences
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
 from runoff.comparison.yardstick import SEED, Yardstick, from_measures
-from runoff.engines.scoring import ScoredRow
+from runoff.engines.scoring import ScoredRow, mean_loss
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
@@ -30,7 +33,8 @@ class Evidence:
     """What all runs were measured by on the rows that they share, or why there is nothing.
 
     loss: the held-out loss, None if `missing` says why. measures: of generated answers, by key. by_source: source ->
-    label -> held-out loss.
+    label -> held-out loss. evaluations: by label; averaged over seeds where runs were grouped. challenges: against the
+    baseline, if one was named.
     """
 
     missing: str | None
@@ -39,11 +43,25 @@ class Evidence:
     measures: Mapping[str, Yardstick]
     by_source: Mapping[str, Mapping[str, float]]
     evaluations: Mapping[str, Evaluation]
+    challenges: tuple[Challenge, ...] = ()
 
 
-def gather(sides: Sequence[Side], margin: float) -> Evidence:
-    """Read what is stored beside the runs; `margin` is that of the held-out loss."""
-    stored = {side.label: {one.key: one for one in load_evaluations(side.run)} for side in sides}
+def gather(
+    sides: Sequence[Side],
+    margin: float,
+    *,
+    groups: Mapping[str, Sequence[Side]] | None = None,
+    baseline: str | None = None,
+) -> Evidence:
+    """Read what is stored beside the runs; `margin` is that of the held-out loss.
+
+    groups: settings, each with the runs that differ in their seed alone; by default every run stands for itself.
+    baseline: the run, or its setting, that the others are held against.
+    """
+    try:
+        stored = {side.label: {one.key: one for one in load_evaluations(side.run)} for side in sides}
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        return _nothing(f"a stored evaluation can't be read ({type(error).__name__}: {error}); evaluate again")
     without = [label for label, found in stored.items() if not found]
     if without:
         return _nothing(
@@ -53,7 +71,29 @@ def gather(sides: Sequence[Side], margin: float) -> Evidence:
     if not shared:
         return _nothing("the runs were scored on different test rows")
     chosen = max(shared, key=lambda key: (len(next(iter(stored.values()))[key].rows), key))
-    return _evidence({label: found[chosen] for label, found in stored.items()}, margin)
+    found = {label: one[chosen] for label, one in stored.items()}
+    broken = _broken(found)
+    if broken:
+        return _nothing(broken)
+    members = {label: [found[side.label] for side in group] for label, group in (groups or {}).items()}
+    members = members or {label: [one] for label, one in found.items()}
+    if baseline is not None and baseline not in members:
+        home = [label for label, group in (groups or {}).items() if baseline in [side.label for side in group]]
+        baseline = home[0] if home else baseline
+    return _evidence(members, margin, baseline)
+
+
+def _broken(found: Mapping[str, Evaluation]) -> str | None:
+    """Why rows that claim to be the same can't be paired, or can't be averaged."""
+    first = next(iter(found.values()))
+    for label, one in found.items():
+        for rows in (one.rows, one.base_rows):
+            if [row.sha256 for row in rows] != [row.sha256 for row in first.rows]:
+                return f"the stored test rows of {label} are not those of {first.run}; evaluate both again"
+            bad = sum(1 for row in rows if not math.isfinite(row.nats) or row.target_tokens < 1)
+            if bad:
+                return f"{label}'s evaluation holds {bad} losses that are not numbers"
+    return None
 
 
 def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDifference:
@@ -70,10 +110,13 @@ def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDiffere
     )
 
 
-def _evidence(found: Mapping[str, Evaluation], margin: float) -> Evidence:
+def _evidence(members: Mapping[str, Sequence[Evaluation]], margin: float, baseline: str | None) -> Evidence:
+    found = {label: averaged(group) for label, group in members.items()}
     first = next(iter(found.values()))
     labels = sorted(found)
     rows = {label: found[label].rows for label in found}
+    base = held_out_loss(first.base_rows)
+    by_run = {label: [mean_loss(one.rows) for one in group] for label, group in members.items()}
     loss = Yardstick(
         key=HELD_OUT,
         title="Held-out loss",
@@ -82,17 +125,22 @@ def _evidence(found: Mapping[str, Evaluation], margin: float) -> Evidence:
         margin=margin,
         lower_is_better=True,
         values={label: held_out_loss(rows[label]) for label in found},
-        base=held_out_loss(first.base_rows),
+        base=base,
         author=None,
         pairs={(a, b): paired_rows(rows[a], rows[b]) for a, b in permutations(labels, 2)},
         against_base={label: paired_rows(rows[label], found[label].base_rows) for label in found},
         not_worse=_not_worse(labels, rows),
         flags={},
         cannot_see="How the model writes, whether it stops, whether what it says is so, what else it can still do.",
+        seeds=seed_differences(by_run, base.value),
     )
-    measures = from_measures({label: one.measures for label, one in found.items()})
+    measures = from_measures(
+        {label: one.measures for label, one in found.items()},
+        {label: [one.measures for one in group] for label, group in members.items()},
+    )
+    held = challenges(loss, rows, clusters_of(first.rows), baseline) if baseline is not None else ()
     by_source = _by_source(rows, first.base_rows)
-    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source, found)
+    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source, found, held)
 
 
 def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from runoff.comparison.compare import Comparison
-from runoff.comparison.facts import Sentence
+from runoff.comparison.facts import Sentence, Side
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
@@ -42,16 +42,21 @@ def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
     Raises:
         RunError: no run of that name is in the comparison.
     """
-    labels = [side.label for side in comparison.sides]
-    chosen = baseline or labels[0]
+    loss = comparison.evidence.loss
+    labels = list(loss.values) if loss is not None else [side.label for side in comparison.sides]
+    chosen = baseline or comparison.baseline or labels[0]
+    chosen = next((name for name, group in comparison.groups.items() if chosen in _labels(group)), chosen)
     if chosen not in labels:
         raise RunError(f"--baseline {chosen}: is not one of the compared runs ({', '.join(labels)}).")
     blocked = [check for check in comparison.checks if "held-out loss" in check.blocks]
-    loss = comparison.evidence.loss
     if blocked or loss is None:
         return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in blocked))
     answers = [_judge(loss, label, chosen) for label in labels if label != chosen]
     return GateResult(_worst([answer for answer, _ in answers]), tuple(sentence for _, sentence in answers))
+
+
+def _labels(group: Sequence[Side]) -> list[str]:
+    return [side.label for side in group]
 
 
 def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:

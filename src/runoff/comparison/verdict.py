@@ -14,9 +14,11 @@ from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Sentence, both, listed
+from runoff.comparison.replicates import BASE
 from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
 from runoff.comparison.yardstick import Yardstick
+from runoff.plan.findings.check import count_of
 
 __all__ = ["Decision", "Verdict", "verdict"]
 
@@ -85,7 +87,9 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
     because = [
         *(found.sentence for found in gates),
         *(sentence for one in deciding for sentence in _pair_sentences(one, leader)),
+        *(sentence for one in deciding for sentence in _seed_sentences(one, leader)),
         *(sentence for one in deciding for sentence in _base_sentences(one)),
+        *_challenge_sentences(comparison),
         *_not_looked_at(comparison),
     ]
     return Verdict(
@@ -117,7 +121,7 @@ def _decision(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
 def _one_decision(one: Yardstick) -> tuple[Decision, str]:
     """A winner has to beat every other run, with the p-values of all pairs adjusted for their number."""
     leader = one.leader or ""
-    outcomes = {label: one.outcome(one.pairs[leader, label]) for label in one.values if label != leader}
+    outcomes = {label: one.between(leader, label) for label in one.values if label != leader}
     if all(found is Outcome.BETTER and label not in one.not_worse for label, found in outcomes.items()):
         return Decision.BETTER, leader
     if all(found is Outcome.EQUIVALENT for found in outcomes.values()):
@@ -128,12 +132,12 @@ def _one_decision(one: Yardstick) -> tuple[Decision, str]:
 
 
 def _beaten_by_nobody(one: Yardstick, leader: str) -> bool:
-    return not any(one.outcome(one.pairs[leader, label]) is Outcome.WORSE for label in one.values if label != leader)
+    return not any(one.between(leader, label) is Outcome.WORSE for label in one.values if label != leader)
 
 
 def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required]) -> bool:
     """Better than the base by the first yardstick, and through every gate that was measured."""
-    helps = deciding[0].outcome(deciding[0].against_base[leader]) is Outcome.BETTER
+    helps = deciding[0].between(leader, BASE) is Outcome.BETTER
     return helps and not any(found.status == "failed" and found.label == leader for found in gates)
 
 
@@ -211,6 +215,37 @@ def _pair_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
             )
 
 
+def _seed_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
+    """What the runs of each setting say, apart from what the questions say."""
+    for label in one.values:
+        seeds = one.seeds.get((leader, label))
+        if seeds is None:
+            continue
+        low, high = seeds.interval(0.95)
+        agree = "agree" if low > 0 or high < 0 else "do not show a difference by themselves"
+        yield Sentence(
+            f"Over seeds, {leader} and {label} differ by {seeds.value:+.4f} {one.unit} (95 % t interval {low:+.4f} to "
+            f"{high:+.4f} from {seeds.runs[0]} and {count_of(seeds.runs[1], 'run')}; runs that differ in their seed "
+            f"alone have a standard deviation of {seeds.sd:.4f}): the seeds {agree}.",
+            (f"{one.key}.seeds.{leader}-{label}",),
+        )
+
+
+def _challenge_sentences(comparison: Comparison) -> Iterator[Sentence]:
+    """What became of the challengers of a named baseline."""
+    found = comparison.evidence.challenges
+    if not found:
+        return
+    words = {
+        Outcome.BETTER: "better", Outcome.WORSE: "worse", Outcome.EQUIVALENT: "equivalent",
+        Outcome.NOT_DETECTABLE: "not detectably different", Outcome.INSUFFICIENT: "not told apart by so few sources",
+    }  # fmt: skip
+    told = listed([f"{one.label} is {words[one.outcome]}" for one in found])
+    adjusted = f", p adjusted for {len(found)} challengers" if len(found) > 1 else ""
+    cites = tuple(f"held_out_loss.{one.label}-{one.baseline}" for one in found)
+    yield Sentence(f"Against the baseline {found[0].baseline}, by held-out loss: {told}{adjusted}.", cites)
+
+
 def _base_sentences(one: Yardstick) -> Iterator[Sentence]:
     name = one.title.lower()
     for label, pair in one.against_base.items():
@@ -221,7 +256,7 @@ def _base_sentences(one: Yardstick) -> Iterator[Sentence]:
         word = {
             Outcome.BETTER: f"{abs(value):.4f} {one.unit} {way} than the base's",
             Outcome.WORSE: f"{abs(value):.4f} {one.unit} {way} than the base's: it made the model worse here",
-        }.get(one.outcome(pair), "not detectably different from the base's")
+        }.get(one.between(label, BASE), "not detectably different from the base's")
         yield Sentence(f"{label}'s {name} is {word} ({_certainty(pair)}).", (f"{one.key}.{label}-base",))
 
 
@@ -238,7 +273,7 @@ def _would_change(
         for label in one.values:
             if label != leader:
                 yield from _pair_would_change(one, decision, one.pairs[leader, label], label)
-    if {side.setting("seed").value for side in comparison.sides} != {None}:
+    if not comparison.groups and {side.setting("seed").value for side in comparison.sides} != {None}:
         yield Sentence(
             "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
             f"seed of {both(len(comparison.sides))} would show it.",

@@ -6,11 +6,12 @@ Owns: `Yardstick`, and building one from what was stored. Must not: decide.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import numpy as np
 
+from runoff.comparison.replicates import BASE, SeedDifference, seed_differences
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import Outcome, PairedDifference, outcome, paired_difference
 from runoff.evaluation import Estimate
@@ -29,7 +30,8 @@ class Yardstick:
     margin: the smallest difference that matters, in the unit. lower_is_better: None where neither is (the author's own
     value is the best); then it is shown and never ranked by. pairs: (a, b) -> a - b for every two labels in both
     orders; empty where the measure is not a mean over examples. not_worse: labels that the data can't tell from the
-    best one. flags: by label, sentences that the number alone would hide.
+    best one. flags: by label, sentences that the number alone would hide. seeds: (a, b) -> a - b over runs that differ
+    in their seed, where runs were grouped into settings; b may be the base.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Yardstick:
     not_worse: tuple[str, ...]
     flags: Mapping[str, tuple[str, ...]]
     cannot_see: str
+    seeds: Mapping[tuple[str, str], SeedDifference] = field(default_factory=dict)
 
     @property
     def leader(self) -> str | None:
@@ -60,19 +63,44 @@ class Yardstick:
         """Better or worse as this measure has it."""
         return outcome(pair, self.margin, lower_is_better=self.lower_is_better is not False)
 
+    def between(self, a: str, b: str) -> Outcome:
+        """a against b, or against the base. With seeds, what the questions show has to hold over the seeds as well."""
+        found = self.outcome(self.against_base[a] if b == BASE else self.pairs[a, b])
+        seeds = self.seeds.get((a, b))
+        if seeds is None or found not in (Outcome.BETTER, Outcome.WORSE, Outcome.EQUIVALENT):
+            return found
+        if found is Outcome.EQUIVALENT:
+            low, high = seeds.interval(0.90)
+            holds = -self.margin < low and high < self.margin
+        else:
+            low, high = seeds.interval(0.95)
+            negative = (found is Outcome.BETTER) == (self.lower_is_better is not False)
+            holds = high < 0 if negative else low > 0
+        return found if holds else Outcome.NOT_DETECTABLE
+
     def advantage(self, pair: PairedDifference) -> float:
         """How much better the first is; negative if it is worse."""
         value = pair.difference.value or 0.0
         return -value if self.lower_is_better is not False else value
 
 
-def from_measures(found: Mapping[str, Mapping[str, StoredMeasure]]) -> tuple[Yardstick, ...]:
-    """A yardstick for each measure that every run has; found: label -> key -> measure."""
+def from_measures(
+    found: Mapping[str, Mapping[str, StoredMeasure]], runs: Mapping[str, Sequence[Mapping[str, StoredMeasure]]]
+) -> tuple[Yardstick, ...]:
+    """A yardstick for each measure that every run has; found: label -> key -> measure. runs: the same of each seed."""
     if not found or not all(found.values()):
         return ()
     first = next(iter(found.values()))
     keys = [key for key in first if all(key in measures for measures in found.values())]
-    return tuple(_yardstick({label: measures[key] for label, measures in found.items()}) for key in keys)
+    made = []
+    for key in keys:
+        one = _yardstick({label: measures[key] for label, measures in found.items()})
+        values = {label: [each[key].run.value for each in seeds] for label, seeds in runs.items()}
+        known = {label: [value for value in seeds if value is not None] for label, seeds in values.items()}
+        if all(known.values()):
+            one = replace(one, seeds=seed_differences(known, one.base.value))
+        made.append(one)
+    return tuple(made)
 
 
 def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:

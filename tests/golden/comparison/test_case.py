@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,17 @@ from runoff.comparison import compare, verdict
 from runoff.importers import import_runs
 from runoff.report import Report, report
 
-SHARED = {
+SHARED: dict[str, object] = {
     "model": MODEL, "data": "data/pool", "train": True, "fine_tune_type": "lora", "optimizer": "adamw", "batch_size": 2,
     "learning_rate": 1e-5, "grad_checkpoint": True, "use_dora": False, "lora_rank": 8, "steps_per_report": 50,
     "save_every": 500, "seed": 42,
 }  # fmt: skip
-LONG = {"num_layers": 16, "iters": 1800, "grad_accumulation_steps": 4, "max_seq_length": 512}
-SHORT = {
+LONG: dict[str, object] = {"num_layers": 16, "iters": 1800, "grad_accumulation_steps": 4, "max_seq_length": 512}
+SHORT: dict[str, object] = {
     "num_layers": 12, "iters": 1600, "grad_accumulation_steps": 16, "max_seq_length": 800, "steps_per_eval": 50,
     "lora_alpha": 8, "lora_dropout": 0.1,
 }  # fmt: skip
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "lora_parameters": {"rank": 8, "dropout": 0.0, "scale": 20.0}, "lr_schedule": None, "mask_prompt": False,
     "optimizer_config": {"adamw": {}}, "project_name": None, "report_to": None, "resume_adapter_file": None,
     "steps_per_eval": 200, "test": False, "test_batches": 500, "val_batches": 25,
@@ -58,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return report(comparison, verdict(comparison))
 
 
-def _files(folder: Path, name: str, own: Mapping[str, object], recorded: Mapping[str, object], log: str | None) -> Path:
+def _files(folder: Path, name: str, own: dict[str, object], recorded: dict[str, object], log: str | None) -> Path:
     place = folder / name
     place.mkdir()
     asked = SHARED | own | {"adapter_path": f"out/{name}"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runoff.comparison import Comparison, Verdict
+from runoff.comparison.challengers import Challenge
 from runoff.comparison.examples import examples
+from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome, PairedDifference
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
@@ -42,13 +44,45 @@ def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         note=f"Rows of {evidence.test['place']}, prompts excluded, the end token included. "
         "Interval: cluster-robust t over sources.",
     )
-    yield _difference_table(comparison, evidence.loss)
+    yield _difference_table(evidence.loss)
+    if evidence.challenges:
+        yield _challenge_table(evidence.challenges)
+    if comparison.groups:
+        yield from _groups(comparison)
     if 1 < len(evidence.by_source) <= 40:
         yield _source_table(comparison)
 
 
-def _difference_table(comparison: Comparison, loss: Yardstick) -> Table:
-    labels = [side.label for side in comparison.sides]
+def _groups(comparison: Comparison) -> Iterator[Block]:
+    """Which runs stand for which setting."""
+    for label, group in comparison.groups.items():
+        seeds = [f"{side.label} (seed {side.setting('seed').value})" for side in group]
+        mean = "the mean over " if len(group) > 1 else ""
+        yield Paragraph(f"{label}: {mean}{listed(seeds)}.", tuple(f"{side.label}.settings.seed" for side in group))
+
+
+def _challenge_table(found: Sequence[Challenge]) -> Table:
+    rows = tuple(
+        (
+            cell(one.label),
+            cell(signed_text(one.pair.difference.value), one.pair.difference.value),
+            cell(interval_text(*(one.pair.interval(0.95) or (None, None)), signed=True)),
+            cell(p_text(one.p_adjusted), one.p_adjusted),
+            cell(one.outcome.value.replace("_", " ")),
+        )
+        for one in found
+    )
+    return Table(
+        f"Challengers against the baseline {found[0].baseline}, held-out loss (negative: the challenger is better)",
+        ("challenger", "difference", "95 % interval", "adjusted p", "finding"),
+        rows,
+        (False, True, True, True, False),
+        note="Adjusted p: max-T over sign flips of whole sources, for all challengers together.",
+    )
+
+
+def _difference_table(loss: Yardstick) -> Table:
+    labels = list(loss.values)
     pairs: list[tuple[str, PairedDifference]] = [
         (f"{a} - {b}", loss.pairs[a, b]) for index, a in enumerate(labels) for b in labels[index + 1 :]
     ]
@@ -75,7 +109,7 @@ def _difference_table(comparison: Comparison, loss: Yardstick) -> Table:
 
 
 def _source_table(comparison: Comparison) -> Table:
-    labels = ["base", *(side.label for side in comparison.sides)]
+    labels = ["base", *comparison.evidence.evaluations]
     rows = []
     for source, losses in sorted(comparison.evidence.by_source.items()):
         best = min(labels, key=lambda label: losses.get(label, math.inf))
@@ -98,7 +132,7 @@ def _estimate(estimate: Estimate) -> tuple[Cell, Cell, Cell, Cell]:
 def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Measures of generated answers between their anchors, a table for each question that a reader has."""
     measures = comparison.evidence.measures.values()
-    labels = tuple(side.label for side in comparison.sides)
+    labels = tuple(comparison.evidence.evaluations)
     for dimension in dict.fromkeys(one.dimension for one in measures):
         found = [one for one in measures if one.dimension == dimension]
         rows = tuple(
@@ -140,7 +174,7 @@ def _winner(one: Yardstick) -> str:
     if leader is None or not one.pairs:
         return "shown, not ranked"
     beaten = [label for label in one.values if label != leader and label not in one.not_worse]
-    ahead = [label for label in beaten if one.outcome(one.pairs[leader, label]) is Outcome.BETTER]
+    ahead = [label for label in beaten if one.between(leader, label) is Outcome.BETTER]
     if ahead:
         return f"{leader} better than {', '.join(ahead)}"
     return "no difference detectable"
