@@ -5,15 +5,17 @@ Owns: their spelling. Must not: decide.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from runoff.comparison.aims import Aim
 from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Side
 from runoff.comparison.requirements import unmeasured
 
-__all__ = ["next_commands"]
+__all__ = ["TrainCommand", "next_commands", "train_command"]
 
 
 def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
@@ -30,18 +32,35 @@ def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
         yield from filter(None, map(_another_seed, comparison.sides))
 
 
+@dataclass(frozen=True)
+class TrainCommand:
+    """A command line, and the `--set` options in it."""
+
+    text: str
+    overrides: tuple[str, ...]
+
+
 def _another_seed(side: Side) -> str | None:
     """The same run with the next seed."""
     seed = side.setting("seed").value
-    if side.run.identity.imported or not side.run.folder.config.exists() or not isinstance(seed, int):
+    if not isinstance(seed, int):
         return None
-    options = [
-        f"{key}={value.value}"
-        for key, value in side.run.plan.settings.items()
-        if value.origin.kind == "option" and key != "seed"
+    command = train_command(side, f"{side.run.name}-seed{seed + 1}", f"seed={seed + 1}")
+    return command.text if command else None
+
+
+def train_command(side: Side, name: str, *options: str) -> TrainCommand | None:
+    """A run again with other settings (`key=value`), beside the first; None where it was trained by another tool."""
+    if side.run.identity.imported or not side.run.folder.config.exists():
+        return None
+    new = {option.partition("=")[0] for option in options}
+    kept = [
+        f"{given}={json.dumps(value.value)}"
+        for given, value in side.run.plan.settings.items()
+        if value.origin.kind == "option" and not {given, given.partition(".")[0]} & new
     ]
-    given = "".join(f" --set {shlex.quote(option)}" for option in [*options, f"seed={seed + 1}"])
-    path, name = shlex.quote(str(side.run.folder.config)), shlex.quote(f"{side.run.name}-seed{seed + 1}")
-    root = side.run.folder.path.parent
+    overrides = (*kept, *options)
+    given = "".join(f" --set {shlex.quote(text)}" for text in overrides)
+    path, root = shlex.quote(str(side.run.folder.config)), side.run.folder.path.parent
     where = "" if side.reference == side.run.folder.path.name else f" --runs {shlex.quote(str(root))}"
-    return f"runoff train {path} --name {name}{where}{given}"
+    return TrainCommand(f"runoff train {path} --name {shlex.quote(name[:100])}{where}{given}", overrides)

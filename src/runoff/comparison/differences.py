@@ -14,7 +14,7 @@ from runoff.comparison.facts import Sentence, Side, listed
 from runoff.plan.findings.check import count_of
 from runoff.runs import Value
 
-__all__ = ["Difference", "causes", "other_rows", "setting_differences", "several_at_once"]
+__all__ = ["Difference", "causes", "other_rows", "setting_differences", "setting_name", "several_at_once"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def _comparable(value: Value) -> str:
     return repr(float(inner)) if isinstance(inner, int | float) and not isinstance(inner, bool) else repr(inner)
 
 
-def _part(key: str) -> str:
+def setting_name(key: str) -> str:
     """A schedule is one setting, whatever its parts."""
-    return key.removeprefix("lr_schedule") if key.startswith("lr_schedule.") else ""
+    return "lr_schedule" if key.startswith("lr_schedule.") else key
 
 
 def causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:
@@ -101,7 +101,7 @@ def _of_schedule(one: Difference, found: Sequence[Difference]) -> bool:
 
 def several_at_once(sides: Sequence[Side], differences: Sequence[Difference]) -> Sentence | None:
     """With more than one thing changed, no cause can be told from these runs."""
-    keys = list(dict.fromkeys(found.key.removesuffix(_part(found.key)) for found in causes(differences)))
+    keys = list(dict.fromkeys(setting_name(found.key) for found in causes(differences)))
     data = other_rows(sides)
     if len(keys) + data < 2:
         return None

@@ -16,6 +16,7 @@ from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Sentence, both, listed
 from runoff.comparison.replicates import BASE
 from runoff.comparison.requirements import Required, required, unmeasured
+from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
 from runoff.comparison.yardstick import Yardstick
 from runoff.plan.findings.check import count_of
@@ -75,15 +76,24 @@ def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
         because.insert(
             0, Sentence(f"{listed(without)} {'has' if len(without) == 1 else 'have'} no recorded metrics at all.")
         )
-    change = (Sentence("Measuring all runs on the same held-out rows would give a first answer."),)
+    change = [Sentence("Measuring all runs on the same held-out rows would give a first answer.")]
+    weightless = [side.label for side in comparison.sides if not side.run.folder.has_adapter]
+    if weightless:
+        text = f"{listed(weightless)} can't be measured as {'it is' if len(weightless) == 1 else 'they are'}: the "
+        text += "adapter's weights are not among the files. Import them with the rest, or train again."
+        change.append(Sentence(text, tuple(f"{label}.adapter" for label in weightless)))
+    separated = separation(comparison)
+    if separated is not None:
+        change.append(separated.sentence)
     commands = tuple(next_commands(comparison, aim))
-    return Verdict(aim, Decision.INSUFFICIENT, None, headline, tuple(because), change, commands)
+    return Verdict(aim, Decision.INSUFFICIENT, None, headline, tuple(because), tuple(change), commands)
 
 
 def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:
     gates = required(comparison.evidence)
     decision, leader = _decision(deciding)
     ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates) else None
+    separated = separation(comparison)
     because = [
         *(found.sentence for found in gates),
         *(sentence for one in deciding for sentence in _pair_sentences(one, leader)),
@@ -99,7 +109,7 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader]),
         tuple(because),
         tuple(_would_change(comparison, decision, deciding, leader)),
-        tuple(next_commands(comparison, aim)),
+        (*next_commands(comparison, aim), *(separated.commands if separated else ())),
         gates,
     )
 
@@ -279,9 +289,9 @@ def _would_change(
             f"seed of {both(len(comparison.sides))} would show it.",
             tuple(f"{side.label}.settings.seed" for side in comparison.sides),
         )
-    if comparison.several_at_once is not None:
-        text = "Runs that change one of the settings at a time would show which one matters."
-        yield Sentence(text, comparison.several_at_once.cites)
+    separated = separation(comparison)
+    if separated is not None:
+        yield separated.sentence
 
 
 def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifference, label: str) -> Iterator[Sentence]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.run_folders import Losses, Told, make_run, made_measure, random_losses
+from tests.support.run_folders import Losses, Told, made_measure, make_run, random_losses
 
 from runoff.comparison import Decision, compare, gate, verdict
 from runoff.comparison.replicates import seed_differences
@@ -95,18 +95,12 @@ def test_measures_are_averaged_over_seeds_too(tmp_path: Path) -> None:
     for name, layers, value in (("a", 4, 0.8), ("b", 8, 0.4)):
         for seed in (0, 1):
             own = value + 0.01 * seed + noise(seed + layers, 0.02)
-            runs.append(
-                make_run(
-                    tmp_path,
-                    f"{name}{seed}",
-                    Told(settings={"num_layers": layers, "seed": seed}),
-                    losses=LOSSES,
-                    measures=[made_measure("style", value, per_example=own)],
-                )  # fmt: skip
-            )
-    style = compare(runs, replicates=True).evidence.measures["style"]
-    assert style.values["a0's settings"].value == pytest.approx(0.805, abs=0.01)
-    assert style.between("a0's settings", "b0's settings") is Outcome.BETTER
+            told = Told(settings={"num_layers": layers, "seed": seed})
+            style = [made_measure("style", value, per_example=own)]
+            runs.append(make_run(tmp_path, f"{name}{seed}", told, losses=LOSSES, measures=style))
+    found = compare(runs, replicates=True).evidence.measures["style"]
+    assert found.values["a0's settings"].value == pytest.approx(0.805, abs=0.01)
+    assert found.between("a0's settings", "b0's settings") is Outcome.BETTER
 
 
 def test_without_replicates_the_flag_is_refused(tmp_path: Path) -> None:
