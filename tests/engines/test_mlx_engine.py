@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +119,33 @@ def test_slow_blas_is_said_once_and_only_where_it_is(tiny: Path, monkeypatch: py
         assert [note for note in base.facts.notes if "LD_PRELOAD" in note] == list(base.facts.notes) != []
     monkeypatch.setattr(Process, "cblas_sgemm", None, raising=False)
     assert base.facts.notes == ()
+
+
+def test_openblas_in_its_place_is_seen(tiny: Path) -> None:
+    library = next((name for name in ("libopenblas.so.0", "libopenblas.so") if loads(name)), None)
+    if platform.system() != "Linux" or library is None:
+        pytest.skip("no OpenBLAS on this machine")
+    code = (
+        "import pathlib, sys; from runoff.engines import open_base\n"
+        "print(open_base(pathlib.Path(sys.argv[1]), engine='mlx').facts.notes)"
+    )
+    environment = os.environ | {"LD_PRELOAD": library, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert done.stdout.strip() == "()"
+
+
+def loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def test_logits_never_stand_in_memory_whole() -> None:

@@ -127,6 +127,16 @@ class Settings(_Frozen):
         """`AdamW` is `adamw`, as in mlx-lm."""
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("fine_tune_type", mode="before")
+    @classmethod
+    def _adapters_only(cls, value: object) -> object:
+        """mlx-lm's third kind is said to be missing here, and where it is not."""
+        if value == "full":
+            raise ValueError(
+                "lora or dora: Runoff trains adapters, not whole weights. mlx_lm.lora does, and its runs can be imported"
+            )
+        return value
+
     @field_validator("early_stopping", mode="before")
     @classmethod
     def _on_or_off(cls, value: object) -> object:

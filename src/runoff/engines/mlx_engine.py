@@ -40,8 +40,8 @@ Arrays = dict[str, Any]
 _PARTS = {"lora_a": "lora_a", "lora_b": "lora_b", "magnitude": "m"}
 
 _SLOW_BLAS = (
-    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. "
-    "Set engine: torch, or put OpenBLAS in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
+    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. Set engine: "
+    "torch, or put OpenBLAS (apt install libopenblas0-pthread) in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
 )
 
 
