@@ -133,7 +133,8 @@ class Settings(_Frozen):
         """mlx-lm's third kind is said to be missing here, and where it is not."""
         if value == "full":
             raise ValueError(
-                "lora or dora: Runoff trains adapters, not whole weights. mlx_lm.lora does, and its runs can be imported"
+                "lora or dora: Runoff trains adapters, not whole weights. mlx_lm.lora does, and its runs can be "
+                "imported"
             )
         return value
 
