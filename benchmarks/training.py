@@ -28,6 +28,10 @@ CONTENDERS = {
     "plain PEFT loop": ("benchmarks.contenders.peft_loop", {}),
     "runoff mlx + OpenBLAS": ("benchmarks.contenders.runoff_mlx", {"BENCH_OPENBLAS": "1"}),
     "mlx_lm.lora + OpenBLAS": ("benchmarks.contenders.mlx_lm_lora", {"BENCH_OPENBLAS": "1"}),
+    "mlx_lm.lora + OpenBLAS, float32": (
+        "benchmarks.contenders.mlx_lm_lora",
+        {"BENCH_OPENBLAS": "1", "MLX_LM_BENCH_FLOAT32": "1"},
+    ),
     "floor: bare products": ("benchmarks.contenders.floor", {}),
 }
 OPENBLAS = ("libopenblas.so.0", "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0")

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from runoff.data import Batch, Encoded, Row, make_batch
@@ -17,6 +18,7 @@ from tests.support.fake_engine import FakeBase
 
 LIBRARIES = {"fake": (), "torch": ("torch", "transformers", "peft"), "mlx": ("mlx", "mlx_lm")}
 ENGINES = tuple(LIBRARIES)
+Floats = npt.NDArray[np.float64]
 
 
 def open_any(engine: str, folder: Path, dtype: str = "float32") -> Base:
@@ -72,3 +74,21 @@ def slope(engine: Engine, batch: Batch, parameters: Vector, direction: Vector, s
         ends.append(nats_of(engine, batch))
     engine.set_parameters(parameters)
     return (ends[0] - ends[1]) / (2 * size)
+
+
+def peft_nats(folder: Path, adapter: Path, batch: Batch) -> Floats:
+    """Nats of the targets under an adapter folder, by PEFT."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), adapter).eval()
+    with torch.no_grad():
+        logits = model(input_ids=torch.from_numpy(batch.ids).long()).logits
+    return at_targets(logits.double().log_softmax(-1).numpy(), batch)
+
+
+def at_targets(log_chances: npt.NDArray[np.generic], batch: Batch) -> Floats:
+    """Nats of the targets from (rows, width, vocabulary) log probabilities."""
+    rows, columns = np.nonzero(batch.targets)
+    return -log_chances[rows, columns - 1, batch.ids[rows, columns]].astype(np.float64)

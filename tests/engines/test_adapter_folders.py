@@ -12,7 +12,7 @@ from runoff.data import Batch
 from runoff.engines import Vector
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.plan import AdapterSpec, layout, read_model_facts
-from tests.engines.support import batch_of, open_any, spec_for, trained
+from tests.engines.support import at_targets, batch_of, open_any, peft_nats, spec_for, trained
 
 pytest.importorskip("torch")
 pytest.importorskip("mlx_lm")
@@ -41,17 +41,6 @@ def expected(spec: AdapterSpec, parameters: Vector, tiny: Path) -> Floats:
     return nats
 
 
-def peft_nats(folder: Path, adapter: Path, batch: Batch) -> Floats:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), adapter).eval()
-    with torch.no_grad():
-        logits = model(input_ids=torch.from_numpy(batch.ids).long()).logits
-    return at_targets(logits.double().log_softmax(-1).numpy(), batch)
-
-
 def mlx_nats(folder: Path, adapter: Path, batch: Batch) -> Floats:
     import mlx.core as mx
     from mlx_lm.tuner.utils import load_adapters
@@ -60,11 +49,6 @@ def mlx_nats(folder: Path, adapter: Path, batch: Batch) -> Floats:
     model = load_adapters(load_model(folder)[0], str(adapter)).eval()
     logits = model(mx.array(batch.ids))
     return at_targets(np.array(logits - mx.logsumexp(logits, axis=-1, keepdims=True)), batch)
-
-
-def at_targets(log_chances: npt.NDArray[np.generic], batch: Batch) -> Floats:
-    rows, columns = np.nonzero(batch.targets)
-    return -log_chances[rows, columns - 1, batch.ids[rows, columns]].astype(np.float64)
 
 
 def test_peft_loads_it(tiny: Path, tmp_path: Path, spec: AdapterSpec, parameters: Vector, expected: Floats) -> None:

@@ -12,8 +12,7 @@ import pytest
 from runoff.data import Batch
 from runoff.engines.adapters import write_mlx, write_peft
 from runoff.errors import EngineError
-from tests.engines.support import batch_of, gradient_of, open_any, slope, spec_for, trained
-from tests.engines.test_adapter_folders import peft_nats
+from tests.engines.support import batch_of, gradient_of, open_any, peft_nats, slope, spec_for, trained
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mlx_lm")
