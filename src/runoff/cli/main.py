@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from runoff.cli import adapter, check, compare, data, evaluate, import_, model, runs, show, side_by_side, train
+from runoff.cli import adapter, check, compare, data, evaluate, import_, model, runs, show, side_by_side, train, watch
 from runoff.errors import RunoffError
 
 __all__ = ["app", "run"]
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command("check")(check.command)
 app.command("train")(train.command)
+app.command("watch")(watch.command)
 app.command("import")(import_.command)
 app.command("evaluate")(evaluate.command)
 app.command("side-by-side")(side_by_side.command)

@@ -1,4 +1,4 @@
-"""What the terminal shows: tables, progress and plain lines when nobody watches.
+"""What the terminal shows: tables and sentences, plain where nobody watches.
 
 Owns: rich, widths and colours. Must not: compute a number.
 """
@@ -8,25 +8,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from runoff.report.numbers import bytes_text, duration_text, loss_text, number_text
-from runoff.training import Tick
+from runoff.report.numbers import loss_text, number_text
 
 if TYPE_CHECKING:
     from runoff.evaluation import Estimate, Evaluation
     from runoff.plan import Plan
     from runoff.report import Report
-    from runoff.runs import MetricRow, Run, Value
+    from runoff.runs import Run, Value
 
-__all__ = ["TrainingView", "print_report", "say", "show_evaluations", "show_plan", "show_run", "show_runs"]
+__all__ = ["console", "print_report", "say", "show_evaluations", "show_plan", "show_run", "show_runs"]
 
 
 def console() -> Console:
@@ -35,8 +32,8 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """One sentence."""
-    console().print(Text(text))
+    """One sentence, on one line."""
+    console().print(Text(text), soft_wrap=True)
 
 
 def show_plan(plan: Plan) -> None:
@@ -66,61 +63,6 @@ def show_plan(plan: Plan) -> None:
     out.print(table)
     for finding in plan.findings:
         out.print(Text(str(finding)))
-
-
-@dataclass
-class TrainingView:
-    """A progress bar on a terminal, plain lines elsewhere; a `runoff.training.Listener`."""
-
-    _progress: Progress | None = None
-    _task: TaskID | None = None
-    _lines: Console = field(default_factory=console)
-
-    def __enter__(self) -> Self:
-        """Start the bar."""
-        if self._lines.is_terminal:
-            columns = (
-                TextColumn("iteration {task.completed}/{task.total}"),
-                BarColumn(),
-                TextColumn("{task.fields[left]}"),
-            )
-            self._progress = Progress(*columns, console=self._lines, transient=True)
-            self._progress.start()
-            self._task = self._progress.add_task("", total=None, left="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Remove the bar."""
-        if self._progress:
-            self._progress.stop()
-
-    def say(self, text: str) -> None:
-        """One sentence above the bar."""
-        self._lines.print(Text(text))
-
-    def listen(self, event: MetricRow | Tick) -> None:
-        """Show an event of the loop."""
-        if isinstance(event, Tick):
-            self._tick(event)
-        elif event.kind in ("train", "validation"):
-            self._lines.print(Text(metric_line(event)))
-
-    def _tick(self, tick: Tick) -> None:
-        if self._progress and self._task is not None:
-            left = f"{duration_text(tick.seconds_left)} left" if tick.seconds_left is not None else ""
-            self._progress.update(self._task, total=tick.iterations, completed=tick.iteration, left=left)
-
-
-def metric_line(row: MetricRow) -> str:
-    """One metric row as a line."""
-    at = f"iteration {row.iteration:>5}  update {row.optimizer_updates:>4}  epoch {row.epoch or 0:>5.2f}"
-    if row.kind == "validation":
-        return f"{at}  validation loss {loss_text(row.nats_per_target_token)} over {row.rows} rows"
-    speed = f"{row.tokens_per_second:,.0f} target tokens/s" if row.tokens_per_second else ""
-    memory = f"  peak {bytes_text(row.peak_memory_bytes)}" if row.peak_memory_bytes else ""
-    return (
-        f"{at}  training loss   {loss_text(row.nats_per_target_token)}  rate {row.learning_rate:.2e}  {speed}{memory}"
-    )
 
 
 def show_evaluations(evaluations: Sequence[Evaluation]) -> None:
@@ -187,6 +129,9 @@ def show_run(run: Run) -> None:
         out.print(Text(str(finding)))
     for change in identity.changed:
         out.print(Text("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
+    for row in run.metrics:
+        if row.kind in ("alarm", "event") and row.text:
+            out.print(Text(f"at iteration {row.iteration}: {row.text}"))
     for key, value in identity.result.items():
         out.print(Text(f"{key}: {value}"))
 

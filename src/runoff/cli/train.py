@@ -27,7 +27,8 @@ def command(
     ] = None,
 ) -> None:
     """Train one run and keep everything about it in its folder."""
-    from runoff.cli.output import TrainingView, say, show_plan
+    from runoff.cli.output import say, show_plan
+    from runoff.cli.progress import TrainingView
     from runoff.config import load_config
     from runoff.runs import free_folder
     from runoff.training import prepare, train

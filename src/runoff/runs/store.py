@@ -10,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("w")
+            handle = (self.path / ".lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise disk_error(error, self.path, "the run folder") from None
         with handle:
@@ -159,7 +160,27 @@ class RunFolder:
                 ) from None
             except OSError as error:
                 raise disk_error(error, self.path, "the lock") from None
+            with contextlib.suppress(OSError):  # who holds it is for those who watch; the lock holds without
+                handle.truncate(0)
+                handle.write(json.dumps({"process": os.getpid(), "host": platform.node()}))
+                handle.flush()
             yield
+
+    @property
+    def writer_lives(self) -> bool | None:
+        """Whether the process that last held the folder is still there; None if it is another machine's."""
+        try:
+            holder = json.loads((self.path / ".lock").read_text("utf-8"))
+            if holder["host"] != platform.node():
+                return None
+            os.kill(int(holder["process"]), 0)
+        except PermissionError:  # there, and somebody else's
+            return True
+        except ProcessLookupError:
+            return False
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return True
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,102 @@
+"""`runoff watch`: a training as its own terminal shows it, from another terminal or another machine's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from runoff.cli.progress import TrainingView
+    from runoff.runs import MetricRow, Run
+
+__all__ = ["command"]
+
+
+def command(
+    run: Annotated[str, typer.Argument(help="Run name, or path of a run folder.")],
+    root: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show where the run is, and end.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.05, help="Seconds between two looks at the folder.")] = 1.0,
+) -> None:
+    """Show a training while it runs, by reading its folder; ends when the run ends."""
+    from runoff.cli.output import say
+    from runoff.cli.progress import TrainingView
+    from runoff.runs import load_run
+
+    if once:
+        _show_once(load_run(run, root))
+        return
+    with TrainingView() as view:
+        for found in _looks(run, root, every):
+            _show_new(view, found)
+    say(_ending(load_run(run, root)))
+
+
+def _looks(name: str, root: Path | None, every: float) -> Iterator[Run]:
+    """The run, read again and again until nobody writes it any more."""
+    from runoff.runs import load_run
+
+    while True:
+        run = load_run(name, root)
+        alive = run.identity.status == "running" and run.folder.writer_lives is not False
+        yield run if alive else load_run(name, root)  # what was written before it ended has been read then
+        if not alive:
+            return
+        time.sleep(every)
+
+
+def _show_new(view: TrainingView, run: Run) -> None:
+    """The rows that were not shown yet; rows that a resume took back are said to be gone."""
+    view.standing.total, view.standing.in_updates = _length(run)
+    shown, rows = view.shown, run.metrics
+    same = 0
+    while same < min(len(shown), len(rows)) and shown[same] == rows[same]:
+        same += 1
+    if same < len(shown):
+        view.say(f"Resumed: {len(shown) - same} rows after its checkpoint were taken back.")
+        del shown[same:]
+    for row in rows[same:]:
+        view.listen(row)
+
+
+def _show_once(run: Run) -> None:
+    from runoff.cli.output import say
+    from runoff.cli.progress import Standing, metric_line
+
+    standing = Standing(*_length(run))
+    for row in run.metrics:
+        standing.take(row)
+        if row.kind == "alarm":
+            say(metric_line(row))
+    if run.identity.status != "running":
+        standing.seconds_left = None
+    say(f"{run.name}: {standing.text}")
+    if standing.validation:
+        say(metric_line(standing.validation))
+    say(_ending(run))
+
+
+def _length(run: Run) -> tuple[int | None, bool]:
+    """What the run counts up to, and whether those are updates."""
+    counts = run.plan.counts
+    rows: tuple[MetricRow, ...] = run.metrics
+    if any(row.iteration is not None for row in rows) or "iterations" in counts:
+        value = counts["iterations"] if "iterations" in counts else run.plan.settings.get("iters")
+        return (value.value if value is not None else None), False
+    updates = counts.get("optimizer_updates")
+    return (updates.value if updates is not None else None), True
+
+
+def _ending(run: Run) -> str:
+    status, reason = run.identity.status, run.identity.result.get("reason")
+    if status != "running":
+        return f"{run.name}: {status}" + (f", {reason}." if reason else ".")
+    if run.folder.writer_lives is False:
+        return f"{run.name}: no process trains it any more (it was killed). Go on with runoff train ... --resume."
+    return f"{run.name}: running."
