@@ -86,7 +86,7 @@ def _length(run: Run) -> tuple[int | None, bool]:
     """What the run counts up to, and whether those are updates."""
     counts = run.plan.counts
     rows: tuple[MetricRow, ...] = run.metrics
-    if any(row.iteration is not None for row in rows) or "iterations" in counts:
+    if not rows or any(row.iteration is not None for row in rows):
         value = counts["iterations"] if "iterations" in counts else run.plan.settings.get("iters")
         return (value.value if value is not None else None), False
     updates = counts.get("optimizer_updates")

@@ -147,16 +147,25 @@ def test_time_left_comes_from_the_runs_own_pace_or_from_the_loop() -> None:
     ("row", "line"),
     [
         (
-            MetricRow("validation", 50, optimizer_updates=5, epoch=0.25, nats_per_target_token=1.6, low=1.5, high=1.7,
-                      rows=109, text="0.1000 lower than the one before (0.0500 to 0.1500)"),
-            "iteration    50  update    5  epoch  0.25  validation loss 1.6000 (1.5000 to 1.7000) over 109 rows, 0.1000 "
-            "lower than the one before (0.0500 to 0.1500)",
+            MetricRow(
+                "validation",
+                50,
+                optimizer_updates=5,
+                epoch=0.25,
+                nats_per_target_token=1.6,
+                low=1.5,
+                high=1.7,
+                rows=109,
+                text="0.1000 lower than the one before (0.0500 to 0.1500)",
+            ),
+            "iteration    50  update    5  epoch  0.25  validation loss 1.6000 (1.5000 to 1.7000) over 109 rows, "
+            "0.1000 lower than the one before (0.0500 to 0.1500)",
         ),
         (MetricRow("validation", 50, nats_per_target_token=1.6), "iteration    50  validation loss 1.6000"),
         (MetricRow("alarm", 50, text="A601 Overfitting."), "iteration    50  ALARM A601 Overfitting."),
         (MetricRow("checkpoint", 50), ""),
-        (MetricRow("train", None, optimizer_updates=3, nats_per_target_token=2.0), "update    3  training loss   2.0000"),
+        (MetricRow("train", optimizer_updates=3, nats_per_target_token=2.0), "update    3  training loss   2.0000"),
     ],
-)  # fmt: skip
+)
 def test_a_row_as_a_line(row: MetricRow, line: str) -> None:
     assert metric_line(row) == line

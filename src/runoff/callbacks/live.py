@@ -1,0 +1,195 @@
+"""A run folder that fills while another tool trains.
+
+Owns: the lock, the record at the start and at the end, metric rows in between. What the tool does with its settings is
+what the importers know about it. Must not: know a tool's callbacks, or import a tensor library.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runoff.data import load_rows, load_tokenizer
+from runoff.errors import RunoffError, disk_error
+from runoff.files import jsonl, write_json
+from runoff.importers.adapter_files import TENSORS
+from runoff.importers.facts import Facts, SourceFile, Told
+from runoff.importers.group import Group, Item
+from runoff.importers.merge import Hand, Merged, merge
+from runoff.models import get_model
+from runoff.plan import read_model_facts
+from runoff.runs import Identity, MetricRow, PlanRecord, create_run
+from runoff.runs.record import Status
+from runoff.version import __version__
+
+__all__ = ["LiveRun"]
+
+PLACE = "the training's own arguments"
+_OF_FILES = frozenset({"I105", "I108"})
+"""What an import says of files without losses, or that end early: not of a training that has just begun."""
+
+
+class LiveRun:
+    """One run in the making. Made: the folder exists, is locked, and says `running`.
+
+    Raises:
+        RunError: the folder is taken or can't be written.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tool: str,
+        package: str,
+        settings: Mapping[str, Any],
+        *,
+        counts: Mapping[str, int] | None = None,
+        root: Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder = create_run(name, root, overwrite=overwrite)
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(self.folder.lock())
+        self._tool, self._version = tool, importlib.metadata.version(package)
+        self._settings = tuple(Told(key, value, PLACE) for key, value in settings.items() if value is not None)
+        self._counts = tuple(Told(key, value, PLACE) for key, value in (counts or {}).items())
+        self._rows: list[MetricRow] = []
+        self._started = time.monotonic()
+        merged = self._merged()
+        begun = tuple(finding for finding in merged.plan.findings if finding.code not in _OF_FILES)
+        write_json(self.folder.plan, replace(merged.plan, findings=begun).to_json())
+        self._identity = self._first_identity(name, package, merged.plan)
+        self._mark("running")
+        atexit.register(self._abandoned)
+
+    def record(self, row: MetricRow) -> None:
+        """Append a row, with the seconds since the start."""
+        row = replace(row, seconds=round(time.monotonic() - self._started, 3))
+        try:
+            with self.folder.metrics.open("ab") as metrics:
+                metrics.write(jsonl([row.to_json()]))
+        except OSError as error:
+            raise disk_error(error, self.folder.metrics, "the metrics") from None
+        self._rows.append(row)
+
+    def end(self, status: Status, reason: str) -> None:
+        """Write what is known now, the adapter's own tensors included, and let the folder go."""
+        atexit.unregister(self._abandoned)
+        merged = self._merged()
+        write_json(self.folder.plan, merged.plan.to_json())
+        last = max((row.iteration for row in self._rows if row.iteration is not None), default=None)
+        updates = max((row.optimizer_updates for row in self._rows if row.optimizer_updates is not None), default=None)
+        known = {
+            "reason": reason,
+            "iterations": last,
+            "optimizer_updates": updates,
+            "seconds": round(time.monotonic() - self._started, 3),
+            "adapter_reason": f"the one that {self._tool} left" if self.folder.has_adapter else None,
+            "loss_definition": merged.loss_definition,
+        }
+        self._mark(status, ended=_now(), result={key: value for key, value in known.items() if value is not None})
+        self._held.close()
+
+    def _abandoned(self) -> None:
+        with contextlib.suppress(RunoffError):
+            self.end("failed", "the process ended before the training did")
+
+    def _mark(self, status: Status, **changes: Any) -> None:
+        self._identity = self._identity.model_copy(update={"status": status, **changes})
+        write_json(self.folder.identity, self._identity.model_dump(mode="json", exclude_none=True))
+
+    def _merged(self) -> Merged:
+        """The record that an import of the same run would make."""
+        facts = Facts("record", settings=self._settings, counts=self._counts, rows=tuple(self._rows), finished=True)
+        items = [_item(Path(PLACE), facts)]
+        for path in sorted(self.folder.adapter.glob("*.safetensors")):
+            reading = TENSORS.read(SourceFile(path, path.name, b"", path.stat().st_size))
+            items += [_item(path, found) for found in reading.facts]
+        return merge(Group(self.folder.path.name, tuple(items)), Hand(tool=self._tool, version=self._version))
+
+    def _first_identity(self, name: str, package: str, plan: PlanRecord) -> Identity:
+        model, tokenizer = _model(plan)
+        return Identity(
+            name=name,
+            status="running",
+            created=_now(),
+            runoff_version=__version__,
+            command=" ".join(sys.argv),
+            packages={each: importlib.metadata.version(each) for each in ("runoff", package)},
+            python=platform.python_version(),
+            machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+            model=model,
+            tokenizer_sha256=tokenizer,
+            data=_data(plan),
+            imported={
+                "tool": self._tool,
+                "version": self._version,
+                "version_evidence": ["it was recorded while it ran"],
+                "files": [],
+            },
+        )
+
+
+def _item(path: Path, facts: Facts) -> Item:
+    return Item(SourceFile(path, path.name, b"", 0), facts.role, facts, path)
+
+
+def _model(plan: PlanRecord) -> tuple[dict[str, Any], str | None]:
+    """The base as `runoff train` records it, as far as it can be found; and its tokenizer's hash."""
+    given = plan.settings.get("model")
+    if given is None or not given.known or not given.value:
+        return {}, None
+    name = str(given.value)
+    try:
+        facts = read_model_facts(get_model(name))
+        found = {"name": name, "folder": str(facts.folder), "sha256": facts.sha256, "type": facts.model_type}
+        return found, load_tokenizer(facts.folder).sha256
+    except RunoffError:
+        return {"name": name}, None
+
+
+def _data(plan: PlanRecord) -> dict[str, Any]:
+    """Hashes of the rows in a local data folder, so that a test row that was trained on is found."""
+    given = plan.settings.get("data")
+    folder = Path(str(given.value)) if given is not None and given.known else None
+    data: dict[str, Any] = {}
+    for part in ("train", "valid", "test") if folder is not None and folder.is_dir() else ():
+        path = Path(str(folder)) / f"{part}.jsonl"
+        try:
+            rows = load_rows(path, name=part)
+        except RunoffError:
+            continue
+        data[part] = {
+            "place": rows.place,
+            "rows": len(rows.rows),
+            "sha256": rows.sha256,
+            "sources": len(rows.sources),
+        }
+        if part == "train":
+            data[part]["row_sha256"] = [row.sha256[:16] for row in rows.rows]
+    return data
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON holds it; sets sorted."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
