@@ -8,6 +8,8 @@ weights, rotations or batches.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,7 +44,8 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, keep: bool) -> 
     for start in range(0, tokens, QUERIES):
         stop = min(start + QUERIES, tokens)
         rows = slice(start * group, stop * group)
-        scores = torch.bmm(q[:, rows], k[:, :stop].mT)
+        with _by_onednn(v.dtype):
+            scores = torch.bmm(q[:, rows], k[:, :stop].mT)
         scores[:, :, start:] += _later(stop - start, group)
         part = torch.softmax(scores, dim=-1).to(v.dtype)
         out[:, rows] = torch.bmm(part, v[:, :stop])
@@ -68,6 +71,22 @@ def attend_backward(kept: Kept, out_gradient: torch.Tensor) -> tuple[torch.Tenso
         k_gradient[:, :stop] += torch.bmm(of_scores.mT, q[:, rows])
         v_gradient[:, :stop] += torch.bmm(part.mT, of_out)
     return q_gradient, k_gradient, v_gradient
+
+
+@contextlib.contextmanager
+def _by_onednn(dtype: torch.dtype) -> Iterator[None]:
+    """Beside bfloat16 states, float32 products may round what goes in to bfloat16 (not their sums, nor the result).
+
+    What this buys on a CPU is oneDNN instead of MKL, which is twice as fast here even where it rounds nothing.
+    """
+    settings = torch.backends.mkldnn.matmul
+    before = settings.fp32_precision
+    if dtype == torch.bfloat16:
+        settings.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 @lru_cache(maxsize=2 * QUERIES)

@@ -25,17 +25,23 @@ Patches = Mapping[str, Patch]
 
 
 class Rows(NamedTuple):
-    """Where the rows lie in packed states. turns: (tokens, 1, d / 2) complex, each position's rotation of a head."""
+    """Where the rows lie in packed states, and how each position rotates a head: (tokens, 1, d) float32 each.
+
+    sin: with its first half negated, for it meets a head whose halves are swapped.
+    """
 
     spans: tuple[tuple[int, int], ...]
-    turns: torch.Tensor
+    cos: torch.Tensor
+    sin: torch.Tensor
 
     @classmethod
-    def of(cls, lengths: Sequence[int] | npt.NDArray[np.int32], turns: torch.Tensor) -> Rows:
-        """Rows of these lengths, end to end. turns: (positions, d / 2) complex."""
+    def of(cls, lengths: Sequence[int] | npt.NDArray[np.int32], cos: torch.Tensor, sin: torch.Tensor) -> Rows:
+        """Rows of these lengths, end to end. cos, sin: (positions, d) as the model has them."""
         stops = np.cumsum(lengths).tolist()
         spans = tuple(zip([0, *stops[:-1]], stops, strict=True))
-        return cls(spans, torch.cat([turns[: stop - start] for start, stop in spans]).unsqueeze(1))
+        cos, sin = (torch.cat([part[: stop - start] for start, stop in spans]).unsqueeze(1) for part in (cos, sin))
+        half = sin.shape[-1] // 2
+        return cls(spans, cos, torch.cat([-sin[..., :half], sin[..., half:]], dim=-1))
 
 
 class _BlockKept(NamedTuple):
@@ -132,13 +138,13 @@ class Block:
         turning, inverse = heads[:, :split], None
         if self.heads_norm is not None:
             turning, inverse = self.heads_norm.forward(turning)
-        turned = _turned(turning, self._turns(rows))
+        turned = _turned(turning, rows) if self.turned else turning.float()
         attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
         kept = []
         for start, stop in rows.spans:
-            q = self._folded(turned[start:stop, : self.heads])
-            k = turned[start:stop, self.heads :].transpose(0, 1)
-            v = heads[start:stop, split:].transpose(0, 1)
+            q = self._folded(turned[start:stop, : self.heads], self.scaling)
+            k = turned[start:stop, self.heads :].transpose(0, 1).contiguous()
+            v = heads[start:stop, split:].transpose(0, 1).contiguous()
             found, of_row = attend(q, k, v, keep=keep)
             self._grouped(attended[start:stop]).copy_(self._unfolded(found))
             kept.append(of_row)
@@ -153,51 +159,44 @@ class Block:
             if of_row is None:  # pragma: no cover - only a pass that keeps nothing leaves these empty
                 raise RuntimeError("a pass without gradient has no way back")
             of_q, of_k, of_v = attend_backward(of_row, self._folded(gradient[start:stop]))
-            self._grouped(of_turned[start:stop, : self.heads]).copy_(self._unfolded(of_q))
+            torch.mul(self._unfolded(of_q), self.scaling, out=self._grouped(of_turned[start:stop, : self.heads]))
             of_turned[start:stop, self.heads :] = of_k.transpose(0, 1)
             of_heads[start:stop, split:] = of_v.transpose(0, 1)
-        of_turning = of_heads[:, :split]
-        if self.heads_norm is None or kept.heads_inverse is None:
-            _turn_back(of_turned, self._turns(rows), of_turning)
-            return found
-        normed = torch.empty_like(of_turned)
-        _turn_back(of_turned, self._turns(rows), normed)
-        turning = kept.qkv.view(of_heads.shape)[:, :split]
-        of_turning.copy_(self.heads_norm.backward(turning, kept.heads_inverse, normed))
+        of_turning = _turned_back(of_turned, rows) if self.turned else of_turned
+        if self.heads_norm is not None and kept.heads_inverse is not None:
+            turning = kept.qkv.view(of_heads.shape)[:, :split]
+            of_turning = self.heads_norm.backward(turning, kept.heads_inverse, of_turning)
+        of_heads[:, :split] = of_turning
         return found
-
-    def _turns(self, rows: Rows) -> torch.Tensor:
-        """(tokens, heads + kv heads, d / 2): the rotations, which scale the queries too."""
-        turns = rows.turns if self.turned else torch.ones_like(rows.turns)
-        scale = torch.ones(self.heads + self.kv_heads, 1)
-        scale[: self.heads] = self.scaling
-        return turns * scale
 
     def _grouped(self, states: torch.Tensor) -> torch.Tensor:
         return states.view(len(states), self.kv_heads, -1, self.width)
 
-    def _folded(self, states: torch.Tensor) -> torch.Tensor:
-        """(tokens, heads, d) or (tokens, heads x d) to (kv heads, tokens x group, d)."""
-        grouped = states.view(len(states), self.kv_heads, -1, self.width)
-        return grouped.transpose(0, 1).reshape(self.kv_heads, -1, self.width)
+    def _folded(self, states: torch.Tensor, scaling: float = 1.0) -> torch.Tensor:
+        """(tokens, heads, d) or (tokens, heads x d) to (kv heads, tokens x group, d), scaled on the way."""
+        grouped = self._grouped(states).transpose(0, 1)
+        folded = torch.mul(grouped, scaling, out=states.new_empty(grouped.shape))
+        return folded.view(self.kv_heads, -1, self.width)
 
     def _unfolded(self, states: torch.Tensor) -> torch.Tensor:
         """The way back, as (tokens, kv heads, group, d)."""
         return states.view(self.kv_heads, -1, self.heads // self.kv_heads, self.width).transpose(0, 1)
 
 
-def _turned(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Heads in float32 with each pair (i, i + d / 2) rotated; the pairs lie side by side then, in queries as in keys."""
+def _turned(states: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Heads (tokens, heads, d) in float32, each pair (i, i + d / 2) rotated."""
+    states = states.float()
+    return (states * rows.cos).addcmul_(_swapped(states), rows.sin)
+
+
+def _turned_back(gradient: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """The gradient before the rotation: the same by the negative angle."""
+    return (gradient * rows.cos).addcmul_(_swapped(gradient), rows.sin, value=-1)
+
+
+def _swapped(states: torch.Tensor) -> torch.Tensor:
     first, second = states.chunk(2, dim=-1)
-    return torch.view_as_real(torch.complex(first.float(), second.float()).mul_(turns)).flatten(-2)
-
-
-def _turn_back(gradient: torch.Tensor, turns: torch.Tensor, into: torch.Tensor) -> None:
-    """The gradient before the rotation, its pairs in their own places again."""
-    pairs = torch.view_as_complex(gradient.unflatten(-1, (-1, 2))) * turns.conj()
-    half = into.shape[-1] // 2
-    into[..., :half] = pairs.real
-    into[..., half:] = pairs.imag
+    return torch.cat([second, first], dim=-1)
 
 
 class PassKept(NamedTuple):
@@ -210,14 +209,14 @@ class PassKept(NamedTuple):
 
 @dataclass(frozen=True)
 class Blocks:
-    """All blocks of a model. turns: (positions, d / 2) complex for that many positions."""
+    """All blocks of a model. turns: cosines and sines (positions, d) of that many positions, as the model has them."""
 
     blocks: tuple[Block, ...]
-    turns: Callable[[int], torch.Tensor]
+    turns: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 
     def rows(self, lengths: Sequence[int] | npt.NDArray[np.int32]) -> Rows:
         """Rows of these lengths."""
-        return Rows.of(lengths, self.turns(int(max(lengths))))
+        return Rows.of(lengths, *self.turns(int(max(lengths))))
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, rows: Rows, span: range, patches: Mapping[int, Patches]) -> torch.Tensor:

@@ -92,24 +92,22 @@ def _kind(module: Any) -> tuple[Any, ...]:
     return (type(module), *facts, *shapes)
 
 
-def _turns(inner: Any) -> Callable[[int], torch.Tensor]:
+def _turns(inner: Any) -> Callable[[int], tuple[torch.Tensor, torch.Tensor]]:
     """The model's own rotations, kept for the longest row so far."""
     rotary = getattr(inner, "rotary_emb", None)
     if rotary is None or getattr(rotary, "rope_type", "default") in ("dynamic", "longrope"):
         raise Unrecognized("its positions are not rotations that depend on the position alone")
-    kept = torch.zeros(0, 0, dtype=torch.complex64)
+    kept = torch.zeros(2, 0, 0)
 
-    def turns(positions: int) -> torch.Tensor:
+    def turns(positions: int) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal kept
-        if positions > len(kept):
+        if positions > kept.shape[1]:
             whole = -(-positions // 256) * 256
             try:
-                cos, sin = rotary(torch.zeros(1), torch.arange(whole)[None])
+                kept = torch.cat(rotary(torch.zeros(1), torch.arange(whole)[None])).float()
             except (TypeError, AttributeError):
                 raise Unrecognized("its rotations take more than positions") from None
-            half = cos.shape[-1] // 2
-            kept = torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())
-        return kept[:positions]
+        return kept[0, :positions], kept[1, :positions]
 
     return turns
 
@@ -152,7 +150,7 @@ def _norm(module: Any) -> Norm:
     return Norm(module.weight.data, epsilon)
 
 
-def _self_test(inner: Any, index: int, turns: Callable[[int], torch.Tensor]) -> None:
+def _self_test(inner: Any, index: int, turns: Callable[[int], tuple[torch.Tensor, torch.Tensor]]) -> None:
     """One block in float32 on random states, with an adapter on every layer, against the model's own code.
 
     The model's own code computes it with the adapter merged into the weights: the gradient of a merged weight gives
