@@ -18,11 +18,11 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("corpus/maren"), help="folder with train.jsonl and valid.jsonl"
     )
-    parser.add_argument("--rows", type=int, default=24, help="training rows used (a stated part of the data)")
-    parser.add_argument("--valid-rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=32, help="training rows used (a stated part of the data)")
+    parser.add_argument("--valid-rows", type=int, default=20)
     parser.add_argument("--epochs", type=float, default=2.6)
     parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
-    parser.add_argument("--only", nargs="*", help="contenders to run")
+    parser.add_argument("--only", nargs="*", help="parts of the names of the contenders to run")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

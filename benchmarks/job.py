@@ -13,6 +13,10 @@ from runoff.models import get_model
 __all__ = ["Job", "make_job", "read_job"]
 
 
+LONG = 200
+"""Iterations from which a run validates every 50, as the real one does; a shorter one would hardly validate at all."""
+
+
 @dataclass(frozen=True)
 class Job:
     """12 of 30 blocks, rank 8, batch 2, accumulation 16, rows up to 800 tokens, as a real pair of runs had it."""
@@ -23,6 +27,7 @@ class Job:
     rows: int
     valid_rows: int
     iterations: int
+    validate_every: int
     batch_size: int = 2
     accumulation: int = 16
     num_layers: int = 12
@@ -31,7 +36,6 @@ class Job:
     scale: float = 10.0
     learning_rate: float = 2e-4
     max_seq_length: int = 800
-    validate_every: int = 16
     seed: int = 0
 
 
@@ -44,7 +48,13 @@ def make_job(options: argparse.Namespace) -> Job:
         (folder / f"{name}.jsonl").write_text("".join(lines[:count]), "utf-8")
     iterations = math.ceil(options.epochs * options.rows / 2)
     job = Job(
-        str(get_model("smollm2-135m")), str(folder), str(options.out), options.rows, options.valid_rows, iterations
+        model=str(get_model("smollm2-135m")),
+        data=str(folder),
+        out=str(options.out),
+        rows=options.rows,
+        valid_rows=options.valid_rows,
+        iterations=iterations,
+        validate_every=50 if iterations >= LONG else 16,
     )
     (options.out / "job.json").write_text(json.dumps(asdict(job)))
     return job

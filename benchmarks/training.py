@@ -23,6 +23,11 @@ __all__ = ["CONTENDERS", "run"]
 CONTENDERS = {
     "runoff torch": ("benchmarks.contenders.runoff_torch", {}),
     "runoff torch, no trunk cache": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_CACHE": "off"}),
+    "runoff torch, no lean pass": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_LEAN": "off"}),
+    "runoff torch, neither": (
+        "benchmarks.contenders.runoff_torch",
+        {"RUNOFF_BENCH_CACHE": "off", "RUNOFF_BENCH_LEAN": "off"},
+    ),
     "TRL as it comes": ("benchmarks.contenders.trl_sft", {}),
     "TRL tuned": ("benchmarks.contenders.trl_sft", {"TRL_BENCH_CHECKPOINTING": "off"}),
     "plain PEFT loop": ("benchmarks.contenders.peft_loop", {}),
@@ -32,6 +37,7 @@ CONTENDERS = {
         "benchmarks.contenders.mlx_lm_lora",
         {"BENCH_OPENBLAS": "1", "MLX_LM_BENCH_FLOAT32": "1"},
     ),
+    "float32, for its loss": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_DTYPE": "float32"}),
     "floor: bare products": ("benchmarks.contenders.floor", {}),
 }
 OPENBLAS = ("libopenblas.so.0", "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0")
@@ -77,22 +83,24 @@ def _median(turns: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _table(job: Job, medians: dict[str, dict[str, Any]]) -> str:
-    ours = medians.get("runoff torch", {}).get("seconds")
+    ours = medians.get("runoff torch", {})
     head = (
         f"{job.rows} rows, {job.iterations} iterations of {job.batch_size}, {job.num_layers} of {job.blocks} blocks, "
         f"validation of {job.valid_rows} rows every {job.validate_every} iterations"
     )
     lines = [
         head,
-        f"{'contender':<30}{'wall s':>9}{'x ours':>8}{'target tok/s':>14}{'peak MB':>9}{'held-out loss':>15}",
+        f"{'contender':<30}{'wall s':>9}{'x ours':>8}{'cpu s':>8}{'x ours':>8}"
+        f"{'target tok/s':>14}{'peak MB':>9}{'held-out loss':>15}",
     ]
     for name, row in medians.items():
         if "error" in row:
             lines.append(f"{name:<30}  failed: {row['error']}")
             continue
-        ratio = f"{row['seconds'] / ours:.2f}" if ours else ""
+        wall, cpu = (f"{row[key] / ours[key]:.2f}" if key in ours else "" for key in ("seconds", "cpu_seconds"))
         loss = f"{row['held_out_loss']:.4f}" if "held_out_loss" in row else ""
         memory = f"{row['peak_memory_bytes'] / 1e6:.0f}" if "peak_memory_bytes" in row else ""
         speed = f"{row['target_tokens'] / row['seconds']:.0f}" if "target_tokens" in row else ""
-        lines.append(f"{name:<30}{row['seconds']:>9.1f}{ratio:>8}{speed:>14}{memory:>9}{loss:>15}")
+        times = f"{row['seconds']:>9.1f}{wall:>8}{row['cpu_seconds']:>8.1f}{cpu:>8}"
+        lines.append(f"{name:<30}{times}{speed:>14}{memory:>9}{loss:>15}")
     return "\n".join(lines)

@@ -7,13 +7,12 @@ for each validation the adapted blocks and the head forward; all at the shapes o
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from pathlib import Path
 
 import torch
 
-from benchmarks.contenders.common import job_from_argv, print_result, rows
+from benchmarks.contenders.common import Clock, job_from_argv, print_result, rows
 from runoff.data import epoch_order, fixed_order
 
 
@@ -37,7 +36,7 @@ def main() -> None:
         tokens, targets = (sum(len(valid[i].ids) for i in picked), sum(valid[i].target_tokens for i in picked))
         passes[tokens, targets, 1] += validations
     trunk_tokens = sum(len(example.ids) for example in [*train, *valid])
-    started = time.monotonic()
+    clock = Clock()
     with torch.inference_mode():
         for (tokens, targets, times), count in passes.items():
             for _ in range(count):
@@ -45,7 +44,7 @@ def main() -> None:
                 _products([head], targets, times)
         for _ in range(0, trunk_tokens, 512):
             _products(block, min(512, trunk_tokens), job.blocks - job.num_layers)
-    seconds = time.monotonic() - started
+    seconds = clock.stop()
     trained = sum(targets * count for (_, targets, times), count in passes.items() if times == 2)
     print_result(job, seconds, trained, None)
 

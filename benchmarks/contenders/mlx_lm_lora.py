@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from benchmarks.contenders.common import job_from_argv, print_result, rows
+from benchmarks.contenders.common import Clock, job_from_argv, print_result, rows
 
 
 def main() -> None:
@@ -41,9 +40,9 @@ save_every: 1000
 seed: {job.seed}
 adapter_path: {out}
 """)
-    started = time.monotonic()
+    clock = Clock()
     subprocess.run([sys.executable, "-m", "mlx_lm", "lora", "-c", str(config)], check=True, stdout=sys.stderr)
-    seconds = time.monotonic() - started
+    seconds = clock.stop()
     train, _ = rows(job)
     whole = job.iterations * job.batch_size / len(train)
     tokens = round(whole * sum(example.target_tokens for example in train))

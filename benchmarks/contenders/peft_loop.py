@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
-from benchmarks.contenders.common import job_from_argv, print_result, rows
+from benchmarks.contenders.common import Clock, job_from_argv, print_result, rows
 from runoff.data import Batch, epoch_order, make_batch
 
 
@@ -34,7 +33,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=job.learning_rate, weight_decay=0.01
     )
-    started = time.monotonic()
+    clock = Clock()
     tokens = window = 0
     lengths = [len(example.ids) for example in train]
     order = [rows_ for epoch in range(99) for rows_ in epoch_order(lengths, job.batch_size, seed=job.seed, epoch=epoch)]
@@ -59,7 +58,7 @@ def main() -> None:
             model.train()
     adapter = Path(job.out) / "peft-loop"
     model.save_pretrained(adapter)
-    print_result(job, time.monotonic() - started, tokens, adapter)
+    print_result(job, clock.stop(), tokens, adapter)
 
 
 def _nats(model: torch.nn.Module, batch: Batch) -> torch.Tensor:

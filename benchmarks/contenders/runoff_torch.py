@@ -1,15 +1,18 @@
-"""Runoff's own loop on the torch engine, through the public `train`."""
+"""Runoff's own loop on the torch engine, through the public `train`.
+
+RUNOFF_BENCH_CACHE=off and RUNOFF_BENCH_LEAN=off leave a trick out; RUNOFF_BENCH_DTYPE=float32 is the reference for
+the held-out loss.
+"""
 
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
-from benchmarks.contenders.common import job_from_argv, print_result
+from benchmarks.contenders.common import Clock, job_from_argv, print_result
 from benchmarks.job import Job
 from runoff.config import parse_config
-from runoff.engines import open_base
+from runoff.engines import Base, open_base
 from runoff.training import prepare, train
 
 
@@ -17,13 +20,21 @@ def main(engine: str = "torch") -> None:
     """Train, and print the result."""
     job = job_from_argv()
     prepared = prepare(parse_config(_yaml(job, engine)))
-    base = open_base(Path(job.model), engine=engine)
-    started = time.monotonic()
+    base = _base(Path(job.model), engine)
+    clock = Clock()
     run = train(
         prepared.plan.config, f"runoff-{engine}", root=Path(job.out), overwrite=True, prepared=prepared, base=base
     )
-    seconds = time.monotonic() - started
-    print_result(job, seconds, run.identity.result["target_tokens"], run.folder.adapter)
+    print_result(job, clock.stop(), run.identity.result["target_tokens"], run.folder.adapter)
+
+
+def _base(model: Path, engine: str) -> Base:
+    dtype = os.environ.get("RUNOFF_BENCH_DTYPE", "auto")
+    if engine != "torch" or os.environ.get("RUNOFF_BENCH_LEAN") != "off":
+        return open_base(model, engine=engine, dtype=dtype)
+    from runoff.engines.torch_engine import open_torch
+
+    return open_torch(model, dtype=dtype, lean=False)
 
 
 def _yaml(job: Job, engine: str) -> str:

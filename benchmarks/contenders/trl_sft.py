@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from datasets import Dataset
 from peft import LoraConfig
 from trl import SFTConfig, SFTTrainer
 
-from benchmarks.contenders.common import job_from_argv, print_result, rows
+from benchmarks.contenders.common import Clock, job_from_argv, print_result, rows
 from benchmarks.job import Job
 
 
@@ -38,10 +37,10 @@ def main() -> None:
             layers_to_transform=list(range(job.blocks - job.num_layers, job.blocks)),
         ),
     )
-    started = time.monotonic()
+    clock = Clock()
     trainer.train()
     trainer.save_model(str(out))
-    seconds = time.monotonic() - started
+    seconds = clock.stop()
     train, _ = rows(job)
     whole = job.iterations * job.batch_size / len(train)
     print_result(job, seconds, round(whole * sum(example.target_tokens for example in train)), out)

@@ -195,10 +195,10 @@ class TorchBase:
             states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
         return lean.forward(states, rows, range(start, lowest_block), patches), rows
 
-    @torch.no_grad()
     def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
-        return _final_states(self._below(0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
+        with torch.no_grad():
+            return _final_states(self._below(0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
 
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)

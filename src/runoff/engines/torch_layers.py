@@ -138,20 +138,24 @@ class Patch:
         """Take the adapters as they are."""
         self.refresh()
 
-    @torch.no_grad()
     def refresh(self) -> None:
         """The adapters have changed: take their new values."""
         weight = self.linears.weight
         rank = self.layers[0].lora_a.shape[0]
-        self.down = torch.cat([layer.lora_a for layer in self.layers]).to(weight.dtype)
-        self.up = weight.new_zeros(weight.shape[0], rank * len(self.layers))
-        for index, layer in enumerate(self.layers):
-            self.up[layer.outs, index * rank : (index + 1) * rank] = self.scale * layer.lora_b
-            if layer.magnitude is not None:
-                norm = torch.linalg.norm(weight[layer.outs] + self.scale * (layer.lora_b @ layer.lora_a), dim=1)
-                if self.factor is None:
-                    self.factor = torch.ones(weight.shape[0])
-                self.factor[layer.outs] = layer.magnitude / norm
+        with torch.no_grad():
+            self.down = torch.cat([layer.lora_a for layer in self.layers]).to(weight.dtype)
+            self.up = weight.new_zeros(weight.shape[0], rank * len(self.layers))
+            for index, layer in enumerate(self.layers):
+                self.up[layer.outs, index * rank : (index + 1) * rank] = self.scale * layer.lora_b
+                if layer.magnitude is not None:
+                    self._refresh_factor(layer, layer.magnitude)
+
+    def _refresh_factor(self, layer: Adapted, magnitude: torch.Tensor) -> None:
+        weight = self.linears.weight
+        norm = torch.linalg.norm(weight[layer.outs] + self.scale * (layer.lora_b @ layer.lora_a), dim=1)
+        if self.factor is None:
+            self.factor = torch.ones(weight.shape[0])
+        self.factor[layer.outs] = magnitude / norm
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """y, the base's products, with the adapters' added (in place)."""

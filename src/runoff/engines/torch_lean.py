@@ -218,14 +218,12 @@ class Blocks:
         """Rows of these lengths."""
         return Rows.of(lengths, *self.turns(int(max(lengths))))
 
-    @torch.no_grad()
     def forward(self, x: torch.Tensor, rows: Rows, span: range, patches: Mapping[int, Patches]) -> torch.Tensor:
         """States (tokens, d) after the blocks of `span`."""
         for index in span:
             x, _ = self.blocks[index].forward(x, rows, patches.get(index, {}), keep=False)
         return x
 
-    @torch.no_grad()
     def forward_kept(
         self, x: torch.Tensor, rows: Rows, first: int, patches: Mapping[int, Patches], *, recompute: bool
     ) -> tuple[torch.Tensor, PassKept]:
@@ -237,7 +235,6 @@ class Blocks:
             x = y
         return x, PassKept(rows, first, kept)
 
-    @torch.no_grad()
     def backward(self, kept: PassKept, patches: Mapping[int, Patches], gradient: torch.Tensor) -> None:
         """Add up the patches' gradients, from the last block down; what was kept is let go on the way."""
         for index in reversed(range(kept.first, len(self.blocks))):

@@ -7,7 +7,7 @@ recognized, or whose own code gives something else, is computed by that code. Mu
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,9 +24,9 @@ BOUND = 1e-4
 _LENGTHS = (150, 1, 9)
 """Rows of the self-test: more than one block of queries, a single token, a few."""
 
-_PLAIN = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
-_ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm"}
-_UNIT = {"gate_proj", "up_proj", "down_proj", "act_fn"}
+_BLOCK = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
+_ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj"}
+_UNIT = {"gate_proj", "up_proj", "down_proj"}
 
 
 class Unrecognized(Exception):
@@ -54,29 +54,27 @@ def recognize(model: Any) -> Blocks:
 
 
 def _check_parts(module: Any) -> None:
-    for owner, known in ((module, _PLAIN), (module.__dict__["_modules"].get("self_attn"), _ATTENTION)):
-        if owner is None or not {name for name, _ in owner.named_children()} <= known:
+    for owner, required, optional in (
+        (module, _BLOCK, set()),
+        (getattr(module, "self_attn", None), _ATTENTION, {"q_norm", "k_norm"}),
+        (getattr(module, "mlp", None), _UNIT, {"act_fn"}),
+    ):
+        parts = {name for name, _ in owner.named_children()} if owner is not None else set()
+        if not required <= parts <= required | optional:
             raise Unrecognized("its blocks have other parts than a Llama's")
-    unit = module.mlp
-    if {name for name, _ in unit.named_children()} != _UNIT or not _PLAIN <= {n for n, _ in module.named_children()}:
-        raise Unrecognized("its blocks have other parts than a Llama's")
-    linear = [*_linears(module)]
-    if any(type(layer) is not nn.Linear or not layer.weight.is_floating_point() for layer in linear):
+    if any(type(layer) is not nn.Linear or not layer.weight.is_floating_point() for layer in _linears(module)):
         raise Unrecognized("its linear layers are not plain ones")
     probe = torch.linspace(-4, 4, 9)
-    if not torch.allclose(unit.act_fn(probe), nn.functional.silu(probe)):
+    if not torch.allclose(module.mlp.act_fn(probe), nn.functional.silu(probe)):
         raise Unrecognized("its gated units use another function than SiLU")
     if getattr(module.self_attn, "sliding_window", None):
         raise Unrecognized("its attention is limited to a window")
 
 
-def _linears(module: Any) -> Iterator[Any]:
+def _linears(module: Any) -> list[Any]:
     attention, unit = module.self_attn, module.mlp
-    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-        if not hasattr(attention, name):
-            raise Unrecognized("its attention has other parts than a Llama's")
-        yield getattr(attention, name)
-    yield from (unit.gate_proj, unit.up_proj, unit.down_proj)
+    inner = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+    return [*inner, unit.gate_proj, unit.up_proj, unit.down_proj]
 
 
 def _kind(module: Any) -> tuple[Any, ...]:
@@ -160,16 +158,17 @@ def _self_test(inner: Any, index: int, turns: Callable[[int], tuple[torch.Tensor
     theirs = copy.deepcopy(inner.layers[index]).float()
     ours = _block(copy.deepcopy(theirs))
     patches = {part: _random_patch(linears, random) for part, linears in ours.parts.items()}
-    layers = {name: layer for patch in patches.values() for name, layer in zip(patch.linears.names, patch.layers)}  # noqa: B905
+    layers = {
+        name: layer for patch in patches.values() for name, layer in zip(patch.linears.names, patch.layers, strict=True)
+    }
     for name, layer in layers.items():
         theirs.get_submodule(name).weight.data += 0.5 * layer.lora_b @ layer.lora_a
-    size = next(iter(_linears(theirs))).in_features
-    x = torch.randn(sum(_LENGTHS), size, generator=random)
+    x = torch.randn(sum(_LENGTHS), ours.inner.weight.shape[1], generator=random)
     of_y = torch.randn(x.shape, generator=random)
     expected, expected_gradients = _their_pass(inner, index, theirs, x, of_y, layers)
     blocks = Blocks((ours,), turns)
     y, kept = blocks.forward_kept(x, blocks.rows(_LENGTHS), 0, {0: patches}, recompute=False)
-    of_x = ours.backward(kept.blocks[0], kept.rows, patches, of_y, onward=True)  # type: ignore[arg-type]
+    of_x = ours.backward(kept.blocks[0], kept.rows, patches, of_y, onward=True)
     gradients = [of_x, *(part.grad for layer in layers.values() for part in (layer.lora_a, layer.lora_b))]
     for found, wanted in zip([y, *gradients], [expected, *expected_gradients], strict=True):
         distance = torch.linalg.vector_norm(found - wanted) / torch.linalg.vector_norm(wanted)
