@@ -7,6 +7,7 @@ Losses", arXiv 2411.09009, through whatever head a model has). Must not: know mo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 
@@ -33,8 +34,8 @@ def nats_and_gradient(hidden: mx.array, head: Head, targets: mx.array) -> tuple[
     """
 
     def summed(rows: mx.array, wanted: mx.array) -> tuple[mx.array, mx.array]:
-        nats = _nats(rows, head, wanted)
-        return nats.sum(), nats
+        found: Any = _cross_entropy(head(rows).astype(mx.float32), wanted)
+        return found[0].sum(), found[0]
 
     def both(rows: mx.array, wanted: mx.array) -> tuple[mx.array, mx.array]:
         (_, nats), gradient = mx.value_and_grad(summed)(rows, wanted)
@@ -62,3 +63,25 @@ def _nats(hidden: mx.array, head: Head, targets: mx.array) -> mx.array:
     logits = head(hidden).astype(mx.float32)
     at_target = mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
     return mx.logsumexp(logits, axis=-1) - at_target
+
+
+@mx.custom_function
+def _cross_entropy(logits: mx.array, targets: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+    """Nats of each target, and the powers of e and their sums, from which the gradient is made: MLX's own way through
+    logsumexp takes the powers a second time, a fifth of the head's whole work on a CPU.
+    """
+    highest = logits.max(axis=-1, keepdims=True)
+    powers = mx.exp(logits - highest)
+    sums = powers.sum(axis=-1, keepdims=True)
+    at_target = mx.take_along_axis(logits, targets[:, None], axis=-1)
+    return (mx.log(sums) + highest - at_target).squeeze(-1), powers, sums
+
+
+@_cross_entropy.vjp
+def _slope(
+    given: tuple[mx.array, mx.array], wanted: tuple[mx.array, ...], made: tuple[mx.array, mx.array, mx.array]
+) -> tuple[mx.array, mx.array]:
+    """softmax - one-hot, times what is wanted for each row; the targets have no slope."""
+    (_, targets), (_, powers, sums) = given, made
+    slope = powers * (wanted[0][:, None] / sums)
+    return slope.at[mx.arange(len(targets)), targets].subtract(wanted[0]), mx.zeros_like(targets)
