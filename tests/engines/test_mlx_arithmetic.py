@@ -10,7 +10,7 @@ import pytest
 from runoff.config import LrSchedule, Settings
 from runoff.engines import Vector
 from runoff.plan import AdapterSpec, LinearLayer, layout, learning_rate
-from runoff.training.optimizers import make_optimizer
+from runoff.training.optimizers import clip_norm, make_optimizer
 
 pytest.importorskip("mlx_lm")
 
@@ -115,3 +115,15 @@ def test_schedule_is_mlxs(name: Any, arguments: list[float], warmup: int) -> Non
     for done in range(60):
         expected = float(theirs(mx.array(done)))
         assert learning_rate(settings, done) == pytest.approx(expected, rel=1e-5, abs=1e-10)
+
+
+@pytest.mark.parametrize("limit", [0.5, 1000.0])
+def test_clipping_is_mlxs(limit: float) -> None:
+    """MLX adds 1e-6 to the norm that it divides by."""
+    import mlx.core as mx
+    import mlx.optimizers as optim
+
+    gradient = np.random.default_rng(0).standard_normal(500).astype(np.float32)
+    theirs, norm = optim.clip_grad_norm({"w": mx.array(gradient)}, limit)
+    assert clip_norm(gradient, limit) == pytest.approx(float(norm), rel=1e-6)
+    np.testing.assert_allclose(gradient, np.array(theirs["w"]), rtol=1e-6)

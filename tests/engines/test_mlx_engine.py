@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runoff.engines import open_base
+from runoff.engines import choose_engine, open_base
 from runoff.engines.scoring import mean_loss
 from runoff.errors import EngineError, ModelError
 from runoff.evaluation import evaluate
@@ -70,6 +70,7 @@ def test_run_on_a_quantized_base(quantized: Path, tmp_path: Path) -> None:
 
 def test_quantized_base_on_torch_is_refused(quantized: Path) -> None:
     bits = json.loads((quantized / "config.json").read_text())["quantization"]["bits"]
+    assert choose_engine("auto", quantized) == "mlx"
     with pytest.raises(EngineError, match=rf"MLX's own format \({bits} bits\).* Set engine: mlx, or name the model"):
         open_base(quantized, engine="torch", dtype="float32")
 
@@ -126,7 +127,7 @@ def test_openblas_in_its_place_is_seen(tiny: Path) -> None:
     if platform.system() != "Linux" or library is None:
         pytest.skip("no OpenBLAS on this machine")
     code = (
-        "import pathlib, sys; from runoff.engines import open_base\n"
+        "import pathlib, sys; from runoff.engines import choose_engine, open_base\n"
         "print(open_base(pathlib.Path(sys.argv[1]), engine='mlx').facts.notes)"
     )
     environment = os.environ | {"LD_PRELOAD": library, "OPENBLAS_NUM_THREADS": "1"}

@@ -108,7 +108,8 @@ class Settings(_Frozen):
     train: bool = Field(True, description="mlx-lm's switch; `runoff train` wants it true or absent.")
 
     engine: Literal["auto", "torch", "mlx"] = Field(
-        "auto", description="Tensor library; auto: MLX on Apple silicon, else torch."
+        "auto",
+        description="Tensor library; auto: MLX on Apple silicon and for bases in MLX's quantization, else torch.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Type of the base weights; auto: bfloat16 where the processor multiplies it, else float32."

@@ -11,7 +11,7 @@ import platform
 from pathlib import Path
 
 from runoff.engines.base import Base, Engine, EngineFacts, OpenBase, Vector
-from runoff.engines.quantized import check_quantization
+from runoff.engines.quantized import check_quantization, mlx_bits
 from runoff.errors import EngineError
 
 __all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_base"]
@@ -22,13 +22,15 @@ _ENGINES = {
 }
 
 
-def choose_engine(wanted: str) -> str:
-    """`auto`: MLX on Apple silicon, else torch, whichever is installed.
+def choose_engine(wanted: str, folder: Path | None = None) -> str:
+    """`auto`: MLX on Apple silicon and for a folder that is quantized in its format, else torch; what is installed.
 
     Raises:
         EngineError: the engine's libraries are not installed.
     """
-    order = ["mlx", "torch"] if platform.system() == "Darwin" and platform.machine() == "arm64" else ["torch", "mlx"]
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    mlx_first = apple or (folder is not None and mlx_bits(folder) is not None)
+    order = ["mlx", "torch"] if mlx_first else ["torch", "mlx"]
     names = order if wanted == "auto" else [wanted]
     for name in names:
         if all(importlib.util.find_spec(library) for library in _ENGINES[name][2]):
@@ -44,7 +46,7 @@ def open_base(folder: Path, *, engine: str = "auto", dtype: str = "auto") -> Bas
         EngineError: the engine is not installed, or can't compute with weights that are quantized like these.
         ModelError: the model can't be loaded.
     """
-    chosen = choose_engine(engine)
+    chosen = choose_engine(engine, folder)
     check_quantization(folder, chosen)
     module, function, _ = _ENGINES[chosen]
     opener: OpenBase = getattr(importlib.import_module(module), function)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runoff.errors import EngineError
 
-__all__ = ["check_quantization"]
+__all__ = ["check_quantization", "mlx_bits"]
 
 
 def check_quantization(folder: Path, engine: str) -> None:
@@ -17,14 +17,11 @@ def check_quantization(folder: Path, engine: str) -> None:
     Raises:
         EngineError: what is in the folder, and what to do.
     """
-    config = _config(folder)
-    ours = config.get("quantization")
-    theirs = config.get("quantization_config")
-    method = theirs.get("quant_method") if isinstance(theirs, dict) else None
-    if engine == "torch" and isinstance(ours, dict) and method is None:
+    bits, method = mlx_bits(folder), _method(folder)
+    if engine == "torch" and bits is not None:
         raise EngineError(
-            f"{folder}: its weights are quantized in MLX's own format ({ours.get('bits')} bits), which torch can't "
-            "read. Set engine: mlx, or name the model that it was made from."
+            f"{folder}: its weights are quantized in MLX's own format ({bits} bits), which torch can't read. "
+            "Set engine: mlx, or name the model that it was made from."
         )
     if method == "bitsandbytes" and engine == "mlx":
         raise EngineError(
@@ -36,6 +33,17 @@ def check_quantization(folder: Path, engine: str) -> None:
             f"{folder}: its weights are quantized by bitsandbytes, which needs CUDA, and this machine has none. Name "
             "the model that it was made from, or, with engine: mlx, what mlx_lm.convert -q makes of that."
         )
+
+
+def mlx_bits(folder: Path) -> int | None:
+    """Bits of weights that are quantized as mlx_lm.convert -q does it; None for all others."""
+    ours = _config(folder).get("quantization")
+    return ours.get("bits") if isinstance(ours, dict) and _method(folder) is None else None
+
+
+def _method(folder: Path) -> Any:
+    theirs = _config(folder).get("quantization_config")
+    return theirs.get("quant_method") if isinstance(theirs, dict) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from runoff.config import Config
 from runoff.data import Tokenizer, load_dataset, load_tokenizer
-from runoff.engines import Base, choose_engine, open_base
+from runoff.engines import Base, open_base
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.errors import ConfigError, RunError, RunoffError
 from runoff.files import write_json, write_text
@@ -106,7 +106,7 @@ def train(
             check_resume(load_run(folder.path), fresh, record, extend=extend)
     settings = ready.plan.settings
     with naming_what_fits(ready.plan):
-        loaded = base or open_base(ready.plan.model.folder, engine=choose_engine(settings.engine), dtype=settings.dtype)
+        loaded = base or open_base(ready.plan.model.folder, engine=settings.engine, dtype=settings.dtype)
         for note in loaded.facts.notes:
             say(note)
         loop = _loop(ready, loaded, folder, listen, say)

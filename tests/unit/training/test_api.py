@@ -273,7 +273,6 @@ def test_a_model_that_the_engine_cannot_load_leaves_no_run(
     def fail(*_: Any, **__: Any) -> FakeBase:
         raise ModelError(f"{tiny_model}: this architecture is unknown to the engine. Use another model.")
 
-    monkeypatch.setattr(api, "choose_engine", lambda _wanted: "torch")
     monkeypatch.setattr(api, "open_base", fail)
     with pytest.raises(ModelError, match="architecture is unknown"):
         fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=None)
