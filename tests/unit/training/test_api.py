@@ -330,6 +330,7 @@ def test_the_record_says_what_the_run_was_made_with(tiny_model: Path, tiny_data:
         "dtype": "float64",
         "versions": {"fake": "1"},
         "notes": [],
+        "code": "",
     }
     assert identity.model["folder"] == str(tiny_model)
     assert identity.model["sha256"] == read_model_facts(tiny_model).sha256
