@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import job, startup, training
+from benchmarks import importing, job, startup, training
 
-PARTS = {"training": training.run, "startup": startup.run}
+PARTS = {"training": training.run, "startup": startup.run, "importing": importing.run}
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     parser.add_argument("--valid-rows", type=int, default=20)
     parser.add_argument("--epochs", type=float, default=2.6)
     parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
+    parser.add_argument("--logs", type=int, default=1000, help="logs of 100 KB that the part `importing` imports")
+    parser.add_argument("--log-megabytes", type=int, default=200, help="size of its one large log")
     parser.add_argument("--only", nargs="*", help="parts of the names of the contenders to run")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     options = parser.parse_args()

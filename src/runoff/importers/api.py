@@ -6,6 +6,8 @@ tool.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,15 +85,38 @@ def import_runs(
         ImportFailed: nothing to import, or options that don't fit.
         RunError: the run folder can't be written.
     """
+    with _rare_collections():
+        return _import_runs(paths, name, root, tool, assignments, columns or {}, dry_run=dry_run)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """A large log makes a million rows and no cycles: looking for those all the time would cost a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _import_runs(
+    paths: Sequence[Path],
+    name: str | None,
+    root: Path | None,
+    tool: str | None,
+    assignments: Sequence[str],
+    columns: Mapping[str, str],
+    *,
+    dry_run: bool,
+) -> ImportReport:
     hand_tool, version = parse_tool(tool) if tool else (None, None)
     settings, counts, rows = read_assignments(assignments)
     hand = Hand(settings, counts, rows, hand_tool, version)
     reports: list[FileReport] = []
-    groups = group([item for read in _read_all(paths, columns or {}, reports) for item in _items(read)], name)
+    groups = group([item for read in _read_all(paths, columns, reports) for item in _items(read)], name)
     _refuse(groups, reports, name, assignments)
-    given = sorted(
-        [*assignments, *(f"column {ours}={theirs}" for ours, theirs in (columns or {}).items()), f"tool {tool}"]
-    )
+    given = sorted([*assignments, *(f"column {ours}={theirs}" for ours, theirs in columns.items()), f"tool {tool}"])
     known = known_imports(root)
     made = [_import(each, hand, given, root, known, exact_name=name is not None, dry_run=dry_run) for each in groups]
     return ImportReport(tuple(made), tuple(reports))

@@ -98,7 +98,7 @@ def _read_list(source: SourceFile) -> Reading:
 def _list_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
     """The records of one JSON list, each with the line on which it begins."""
     text, decoder = read_text(source), json.JSONDecoder()
-    at, line, counted = text.index("[") + 1, 1, 0
+    at, line, counted = text.find("[") + 1, 1, 0
     while found := _NEXT.match(text, at):
         start = found.end()
         line, counted = line + text.count("\n", counted, start), start

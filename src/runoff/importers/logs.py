@@ -86,6 +86,8 @@ class LogReader:
     name: str
     sections: list[Section] = field(default_factory=lambda: [Section()])
     tally: Tally = field(default_factory=Tally)
+    repeated: set[str] = field(default_factory=set)
+    """Lines of this section that say nothing new when they come again, as warnings do by the thousand."""
     block: str = ""
     end: int = 0
     """Where in the block the line ends that is being looked at."""
@@ -108,6 +110,7 @@ class LogReader:
         """A run starts: what follows belongs to a new section if this one has seen rows."""
         if self.section.rows:
             self.sections.append(Section())
+            self.repeated.clear()
 
     def advance(self, kind: str, position: float) -> int:
         """Rows count upwards; one that falls back is a restart. Returns the number of the segment it belongs to."""
@@ -118,7 +121,13 @@ class LogReader:
         section.last[kind] = section.furthest = position
         return len(self.sections) - 1
 
+    def once(self, text: str) -> None:
+        """This line needs no second look in this section."""
+        if len(self.repeated) < MAX_REPEATED:
+            self.repeated.add(text)
 
+
+MAX_REPEATED = 4096
 Dialect = Callable[[LogReader, str, str, bool], bool]
 """(reader, line without colours, place, whether the line is whole) -> whether it was understood."""
 
@@ -165,8 +174,11 @@ def _block(log: LogReader, dialects: tuple[Dialect, ...], block: str, whole: boo
     log.block = block = without_redraws(block)
     needles = [needle for sign, group in _NEEDLES.items() if sign in block for needle in group]
     for breaks, start, end in lines_with(block, needles):
-        log.end = end
-        text, place = clean(block[start:end]), f"{log.name}:{before + breaks + 1}"
+        text = block[start:end]
+        if text in log.repeated:
+            log.tally.skipped -= 1
+            continue
+        log.end, text, place = end, clean(text), f"{log.name}:{before + breaks + 1}"
         if _understood(log, dialects, text, place, whole or end < len(block)):
             log.tally.skipped -= 1
         elif _METRIC_LIKE.search(text):
