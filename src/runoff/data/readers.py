@@ -102,12 +102,6 @@ def _csv(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise DataError(f"{path}:{reader.line_num}: not CSV ({error}).") from None
 
 
-def _markdown(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    lines = text.splitlines()
-    marked = any(_Q.match(line) for line in lines)
-    yield from _marked_pairs(lines, path) if marked else _heading_pairs(lines, path)
-
-
 _Q = re.compile(
     r"^\s*(?:[-*>]\s+|#+\s*)?(?:\*\*|__)?(?:Q|Question|Frage)\s*\d*\s*[:.](?:\*\*|__)?\s*(.*)$", re.IGNORECASE
 )
@@ -119,32 +113,47 @@ _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 
 @dataclass(slots=True)
 class _Pair:
-    """A question and answer while their lines are read."""
+    """A question and answer while their lines are read. `level`: of the heading that asks; 0 for a `Q:` line."""
 
     place: str
     source: str
     question: list[str]
     answer: list[str] | None = None
+    level: int = 0
+
+    @property
+    def unanswered(self) -> bool:
+        """Nothing but blank lines stands below."""
+        return not any(line.strip() for line in self.answer or ())
 
     def raw(self) -> tuple[str, Mapping[str, Any]]:
         question, answer = "\n".join(self.question).strip("* \n"), "\n".join(self.answer or []).strip()
         return self.place, {"question": question, "answer": answer, "source": self.source}
 
 
-def _marked_pairs(lines: list[str], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """`Q:` and `A:` lines; a heading in between is the source of what follows."""
+def _markdown(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """`Q:` and `A:` lines, and headings that end in a question mark. Any other heading, and a question that only holds
+    further questions, is the source of what follows. Inside a code block nothing is a mark."""
     pair: _Pair | None = None
-    source = path.stem
-    for number, line in enumerate(lines, start=1):
-        question, answer, heading = _Q.match(line), _A.match(line), _HEADING.match(line)
-        if (question or heading) and pair is not None:
-            yield pair.raw()
+    source, fenced = path.stem, False
+    for number, line in enumerate(text.splitlines(), start=1):
+        fence = line.lstrip().startswith("```")
+        fenced ^= fence
+        question, answer, heading = (None, None, None) if fenced or fence else _marks(line)
+        level = len(heading[1]) if heading else 0
+        if question or heading:
+            if pair is not None and pair.level and pair.unanswered and (question or level > pair.level):
+                source = pair.question[0]
+            elif pair is not None:
+                yield pair.raw()
             pair = None
         if question:
             pair = _Pair(f"{path}:{number}", source, [question[1]])
-        elif heading and not answer:
+        elif heading and heading[2].rstrip("*_ ").endswith("?"):
+            pair = _Pair(f"{path}:{number}", source, [heading[2]], [], level)
+        elif heading:
             source = heading[2]
-        elif answer and pair is not None and pair.answer is None:
+        elif answer and pair is not None and pair.unanswered:
             pair.answer = [answer[1]]
         elif pair is not None:
             (pair.question if pair.answer is None else pair.answer).append(line)
@@ -152,24 +161,11 @@ def _marked_pairs(lines: list[str], path: Path) -> Iterator[tuple[str, Mapping[s
         yield pair.raw()
 
 
-def _heading_pairs(lines: list[str], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A heading that ends in a question mark is a question; any other heading is the source of what follows."""
-    pair: _Pair | None = None
-    source, fenced = path.stem, False
-    for number, line in enumerate(lines, start=1):
-        fenced ^= line.lstrip().startswith("```")
-        heading = None if fenced else _HEADING.match(line)
-        if heading is None:
-            if pair is not None and pair.answer is not None:
-                pair.answer.append(line)
-            continue
-        if pair is not None:
-            yield pair.raw()
-        asks = heading[2].rstrip("*_ ").endswith("?")
-        pair = _Pair(f"{path}:{number}", source, [heading[2]], []) if asks else None
-        source = source if asks else heading[2]
-    if pair is not None:
-        yield pair.raw()
+def _marks(line: str) -> tuple[re.Match[str] | None, re.Match[str] | None, re.Match[str] | None]:
+    """As a question, an answer or a heading: one of them at most."""
+    question = _Q.match(line)
+    answer = None if question else _A.match(line)
+    return question, answer, None if question or answer else _HEADING.match(line)
 
 
 _READERS: dict[str, Callable[[str, Path], Iterator[tuple[str, Mapping[str, Any]]]]] = {

@@ -71,6 +71,7 @@ def split_records(records: Sequence[Record], *, valid: float, test: float, seed:
             f"shares of {valid:g} valid and {test:g} test leave nothing to train on. Write e.g. 0.1 and 0.1."
         )
     rows = [_row(record) for record in records]
+    _refuse_mixture(records, rows)
     near = near_duplicates([_text(row) for row in rows])
     groups = _groups(records, rows, near)
     assigned = _assign(groups, {"test": test, "valid": valid}, len(records), seed)
@@ -89,6 +90,16 @@ def _row(record: Record) -> Row:
     """The row as training will read it, checked by its rules."""
     (row,) = rows_from_records(iter([(1, record.body)]), Settings(), record.place)
     return row
+
+
+def _refuse_mixture(records: Sequence[Record], rows: Sequence[Row]) -> None:
+    """A folder whose first row is a chat is read as chats alone, by mlx-lm and by Runoff."""
+    places = {row.text is None: record.place for record, row in zip(records, rows, strict=True)}
+    if len(places) > 1:
+        raise DataError(
+            f"{places[True]} is a question and answer, {places[False]} plain text: one folder can't hold both. Split "
+            "them apart, into two folders."
+        )
 
 
 def _text(row: Row) -> str:
@@ -117,11 +128,11 @@ def _assign(
     left = [groups[index] for index in order]
     assigned: dict[str, list[list[int]]] = {split: [] for split in SPLITS}
     for split, share in shares.items():
-        room = round(share * rows)
-        if not room:
+        if not share:
             continue
+        room = max(1, round(share * rows))
         for group in list(left):
-            if len(group) <= room:
+            if len(group) <= room and len(left) > 1:
                 assigned[split].append(group)
                 left.remove(group)
                 room -= len(group)
@@ -130,13 +141,19 @@ def _assign(
             left.remove(assigned[split][0])
         if not assigned[split]:
             raise DataError(
-                f"nothing can be held out for {split}: the {rows} rows are {len(groups)} groups that belong together "
-                "(by source or near-duplicates). Add sources, or ask for fewer splits."
+                f"nothing can be held out for {split}: {_together(rows, len(groups))} (by source or as "
+                f"near-duplicates). Add sources, or leave {split} out with --{split} 0."
             )
     assigned["train"] = left
     if not left:
         raise DataError("nothing is left to train on. Ask for smaller shares, or add rows.")
     return assigned
+
+
+def _together(rows: int, groups: int) -> str:
+    if groups == 1:
+        return "there is only one row" if rows == 1 else f"all {rows} rows belong together"
+    return f"the {rows} rows are {groups} groups that belong together"
 
 
 def _line(record: Record) -> dict[str, Any]:

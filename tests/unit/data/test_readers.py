@@ -106,3 +106,40 @@ def test_a_missing_or_binary_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "raw.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):
         read_records(tmp_path / "raw.jsonl")
+
+
+def test_markdown_with_both_ways_of_asking(tmp_path: Path) -> None:
+    text = """# Fasting
+
+## What is it?
+
+A pause. It has parts:
+
+```
+Q: not a question
+```
+
+## Why does it work?
+
+**Q:** Really?
+**A:** Yes.
+
+## How long?
+**A:** A day.
+"""
+    path = tmp_path / "q.md"
+    path.write_text(text, "utf-8")
+    records = read_records(path)
+    pairs = [(r.body["messages"][0]["content"], r.body["messages"][1]["content"], r.source) for r in records]
+    assert pairs == [
+        ("What is it?", "A pause. It has parts:\n\n```\nQ: not a question\n```", "Fasting"),
+        ("Really?", "Yes.", "Why does it work?"),
+        ("How long?", "A day.", "Why does it work?"),
+    ]
+
+
+def test_markdown_question_without_an_answer_is_not_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "q.md"
+    path.write_text("## One?\n\n## Two?\n\nYes.\n", "utf-8")
+    with pytest.raises(DataError, match="answer is empty"):
+        read_records(path)

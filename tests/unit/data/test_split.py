@@ -95,3 +95,22 @@ def test_shares_that_leave_nothing(valid: float, test: float) -> None:
 def test_one_source_cant_be_split() -> None:
     with pytest.raises(DataError, match="nothing can be held out for test"):
         split_records([record(n, "one") for n in range(10)], valid=0.1, test=0.1, seed=0)
+
+
+def test_a_share_holds_out_one_group_at_least_or_says_why_not(tmp_path: Path) -> None:
+    rows = [{"question": f"Question {n} about {n * 7}?", "answer": f"Answer {n}", "source": f"s{n}"} for n in range(3)]
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps(rows), "utf-8")
+    done = split_files([path], tmp_path / "out", valid=0.1, test=0.1, seed=0, source_key=None)
+    assert {split: len(kept) for split, kept in done.splits.items()} == {"train": 1, "valid": 1, "test": 1}
+    path.write_text(json.dumps(rows[:1]), "utf-8")
+    with pytest.raises(DataError, match="there is only one row"):
+        split_files([path], tmp_path / "one", valid=0.1, test=0.0, seed=0, source_key=None)
+    assert not (tmp_path / "one").exists()
+
+
+def test_plain_text_and_chats_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "both.jsonl"
+    path.write_text('{"question": "Why?", "answer": "So."}\n{"text": "Just text."}\n', "utf-8")
+    with pytest.raises(DataError, match="one folder can't hold both"):
+        split_files([path], tmp_path / "out", valid=0.1, test=0.1, seed=0, source_key=None)
