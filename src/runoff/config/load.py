@@ -57,6 +57,9 @@ class Config:
         return _origin(self.origins, key) or DEFAULT
 
 
+MAX_BYTES = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A file as it was read. `config` is there where every value can be used, be there unknown keys beside them."""
@@ -97,6 +100,10 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(
+                [f"{path}: has {path.stat().st_size:,} bytes, too many for settings. Is it the right file?"]
+            )
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such file. Write a YAML such as those in examples/."]) from None
@@ -171,7 +178,8 @@ def _parse_yaml(text: str, name: str) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError([f"{place}: not valid YAML ({error.problem or 'unreadable'})."]) from None
+        problem = "a tab can't indent: use spaces" if "'\\t'" in str(error.problem) else error.problem or "unreadable"
+        raise ConfigError([f"{place}: not valid YAML ({problem})."]) from None
     except Exception as error:  # ruamel.yaml lets ValueError, AttributeError and others through on odd input
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError([f"{name}: not valid YAML ({reason})."]) from None

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["RUNOFF_ONLY", "EarlyStopping", "LoraParameters", "LrSchedule", "Settings"]
 
+MAX_ITERATIONS = 10_000_000
+"""Far beyond a LoRA run, and few enough to be counted one by one."""
 RUNOFF_ONLY = frozenset({"engine", "dtype", "epochs", "max_grad_norm", "early_stopping", "on_bad_loss", "trunk_cache"})
 
 
@@ -75,9 +77,11 @@ class Settings(_Frozen):
         None, description="Adapter weights to start from (not a resume: see --resume)."
     )
 
-    iters: int = Field(1000, ge=1, description="Iterations: micro-batches of batch_size rows, forward and backward.")
+    iters: int = Field(
+        1000, ge=1, le=MAX_ITERATIONS, description="Iterations: micro-batches of batch_size rows, forward and backward."
+    )
     epochs: float | None = Field(
-        None, gt=0, description="Passes over the training rows; sets iters. Fractions allowed."
+        None, gt=0, le=100_000, description="Passes over the training rows; sets iters. Fractions allowed."
     )
     batch_size: int = Field(4, ge=1, description="Rows in one micro-batch.")
     grad_accumulation_steps: int = Field(1, ge=1, description="Micro-batches per optimizer update.")
@@ -91,7 +95,9 @@ class Settings(_Frozen):
     learning_rate: float = Field(1e-5, ge=0, description="Learning rate; the schedule's own where lr_schedule is set.")
     lr_schedule: LrSchedule | None = Field(None, description="How the learning rate moves with the optimizer updates.")
     max_grad_norm: float | None = Field(None, gt=0, description="Clip the gradient's norm before each update.")
-    seed: int = Field(0, ge=0, description="Seed of the adapter's start, the order of the rows and the dropout.")
+    seed: int = Field(
+        0, ge=0, lt=2**64, description="Seed of the adapter's start, the order of the rows and the dropout."
+    )
 
     steps_per_report: int = Field(10, ge=1, description="Iterations between two reports of the training loss.")
     steps_per_eval: int = Field(200, ge=1, description="Iterations between two validations.")

@@ -59,7 +59,8 @@ def validation_points(settings: Settings) -> Iterator[int]:
 def pace(settings: Settings) -> Pace:
     """Count what needs no data; `settings.iters` is what holds."""
     updates = math.ceil(settings.iters / settings.grad_accumulation_steps)
-    rates = [learning_rate(settings, done) for done in range(updates)]
+    constant = settings.lr_schedule is None
+    rates = [learning_rate(settings, done) for done in range(1 if constant else updates)]
     return Pace(
         iterations=settings.iters,
         optimizer_updates=updates,
@@ -67,7 +68,7 @@ def pace(settings: Settings) -> Pace:
         checkpoints=math.ceil(settings.iters / settings.save_every),
         first_learning_rate=rates[0],
         last_learning_rate=rates[-1],
-        learning_rate_sum=math.fsum(rates),
+        learning_rate_sum=rates[0] * updates if constant else math.fsum(rates),
     )
 
 

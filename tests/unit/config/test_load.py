@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_an_empty_file_is_all_defaults() -> None:
         ("- iters: 5\n- seed: 1", "config: is a list, but must be settings, one `key: value` a line."),
         ("hello", "config: is a single value ('hello'), but must be settings, one `key: value` a line."),
         ("iters: 5\n  seed: 1", "config:2: not valid YAML (mapping values are not allowed here)."),
-        ("iters: 5\n\tseed: 1", "config:2: not valid YAML (found character '\\t' that cannot start any token)."),
+        ("iters: 5\n\tseed: 1", "config:2: not valid YAML (a tab can't indent: use spaces)."),
         (
             "iters: 5\niters: 6",
             'config:2: not valid YAML (found duplicate key "iters" with value "6" (original value: "5")).',
@@ -282,3 +283,28 @@ def test_an_unknown_option_is_named() -> None:
         "--set learning_rte: unknown key learning_rte; did you mean learning_rate? mlx-lm would ignore it without a "
         "word."
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "iters: 1000000000000000000000\n",
+            "iters is 1000000000000000000000, but must be less than or equal to 10000000",
+        ),
+        ("epochs: 1.0e+300\n", "epochs is 1e+300, but must be less than or equal to 100000"),
+        ("seed: 99999999999999999999\n", "seed is 99999999999999999999, but must be less than 18446744073709551616"),
+        ("lora_parameters:\n\trank: 8\n", "config:2: not valid YAML (a tab can't indent: use spaces)"),
+    ],
+)
+def test_lengths_beyond_counting_and_tabs_are_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        parse_config(text)
+
+
+def test_a_file_too_large_for_settings_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(ConfigError, match="too many for settings"):
+        load_config(path)
