@@ -6,7 +6,8 @@ Owns: labels, their union, orphans. Must not: apply rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,16 @@ def group(items: Sequence[Item], name: str | None = None) -> list[Group]:
     groups: dict[int, list[Item]] = {}
     for index, item in enumerate(items):
         groups.setdefault(_root(parent, index), []).append(item)
-    return _with_orphans([Group(_name(members), tuple(members)) for members in groups.values()])
+    names = _told_apart([(_name(members), members) for members in groups.values()])
+    return _with_orphans([Group(name, tuple(members)) for name, members in names])
+
+
+def _told_apart(groups: Sequence[tuple[str, list[Item]]]) -> Iterator[tuple[str, list[Item]]]:
+    """Where a folder holds several runs, its name is none of theirs: the names that their files give come first."""
+    often = Counter(name for name, _ in groups)
+    for name, members in groups:
+        own = [label for item in members for label in item.facts.labels if label.lower() not in _GENERIC]
+        yield (own[0] if own and often[name] > 1 else name), members
 
 
 def _united(label: str, members: Sequence[int], items: Sequence[Item]) -> list[list[int]]:
@@ -106,33 +116,84 @@ def _united(label: str, members: Sequence[int], items: Sequence[Item]) -> list[l
     files of one role claim it.
     """
     sets = [list(members)]
-    if label in _GENERIC:
+    if not any(label in map(str.lower, items[index].facts.labels) for index in members):
+        sets = _by_names(members, items)  # a file's own name is weaker than what stands in it
+    elif label in _GENERIC:
         by_home: dict[Path, list[int]] = {}
         for index in members:
             by_home.setdefault(_home(items[index].source.path), []).append(index)
         claimed = {(items[index].facts.role, _home(items[index].source.path)) for index in members}
         alone = len({role for role, _ in claimed}) == len(claimed)
         sets = [*by_home.values(), *(sets if alone else [])]
-    return [united for united in sets if _may_unite([items[index] for index in united])]
+    return [united for united in sets if united and _may_unite([items[index] for index in united])]
 
 
-def _homes(items: Sequence[Item]) -> set[Path]:
+def _by_names(members: Sequence[int], items: Sequence[Item]) -> list[list[int]]:
+    """Those that call their run alike; those that call it nothing go along where there is only one such run."""
+    runs: list[tuple[set[str], list[int]]] = []
+    nameless = [index for index in members if not _names(items[index])]
+    for index in members:
+        names = _names(items[index])
+        alike = [run for run in runs if run[0] & names]
+        if names:
+            runs = [run for run in runs if run not in alike]
+            runs.append((names.union(*(run[0] for run in alike)), [*(i for run in alike for i in run[1]), index]))
+    return [sorted([*runs[0][1], *nameless])] if len(runs) == 1 else [*(run[1] for run in runs), nameless]
+
+
+@dataclass(frozen=True)
+class _Home:
+    """A folder that is one run's, or one of each family of tools: whose files lie in it, and what these call it."""
+
+    families: frozenset[str]
+    names: Mapping[str, frozenset[str]]
+
+
+def _homes(items: Sequence[Item]) -> dict[Path, _Home]:
     """Folders that are one run's: with an adapter or a Trainer's state and nothing in them that says otherwise, or with
     one configuration and one file of metrics."""
     below: dict[Path, list[Item]] = {}
     for item in items:
         below.setdefault(_home(item.source.path), []).append(item)
-    return {home for home, inside in below.items() if _one_run(home, inside)}
+    return {home: _described(inside) for home, inside in below.items() if _one_run(home, inside)}
+
+
+def _described(inside: Sequence[Item]) -> _Home:
+    families = frozenset(filter(None, map(_family, inside)))
+    names = {
+        family: frozenset(
+            name for item in inside if _is_strong(item) and _family(item) == family for name in _names(item)
+        )
+        for family in families
+    }
+    return _Home(families, names)
+
+
+def _family(item: Item) -> str:
+    """Tools whose files never belong to one run: mlx-lm and what grew out of it, Hugging Face's; empty if open."""
+    tools = {clue.tool for clue in item.facts.clues}
+    if item.facts.role == "tensors":
+        return "hugging face" if "adapter_model" in item.source.path.name else "mlx"
+    if tools & {"mlx-lm", "mlx-lm-lora", "unsloth-mlx"}:
+        return "mlx"
+    return "hugging face" if tools else ""
+
+
+def _is_strong(item: Item) -> bool:
+    return item.facts.role in ("record", "tensors") or item.facts.whole_folder
+
+
+def _names(item: Item) -> set[str]:
+    return {label.lower() for label in item.facts.labels} - _GENERIC
 
 
 def _one_run(home: Path, inside: Sequence[Item]) -> bool:
-    strong = [item for item in inside if item.facts.role in ("record", "tensors") or item.facts.whole_folder]
+    strong = [item for item in inside if _is_strong(item)]
     asked = {item.source.path for item in inside if item.facts.role == "asked" and item.given.is_dir()}
     if any(item.source.path.resolve().parent == home or item.facts.whole_folder for item in strong):
         return True
     with_rows = {item.source.path for item in inside if item.facts.rows and item.facts.role != "tensors"}
-    names = [{label.lower() for label in item.facts.labels} - _GENERIC for item in inside]
-    said = [name for name in names if name]
+    said = [names for names in map(_names, inside) if names]
     agree = all(one & other for one in said for other in said)
     return agree and len(asked) <= 1 and len(with_rows) <= 1 and bool(strong or asked)
 
@@ -167,11 +228,20 @@ def _labels(item: Item, *, with_stem: bool = True) -> tuple[str, ...]:
     return tuple(dict.fromkeys(own))
 
 
-def _folder_labels(item: Item, homes: set[Path]) -> tuple[str, ...]:
-    """Files beside an adapter or a Trainer's state are of its run; its folder's name is what other files call it."""
-    home = _home(item.source.path)
-    own = (f"folder {item.source.path.resolve().parent}",) if item.facts.role in ("record", "tensors") else ()
-    return (*own, f"folder {home}", home.name.lower()) if home in homes else own
+def _folder_labels(item: Item, homes: Mapping[Path, _Home]) -> tuple[str, ...]:
+    """Files beside an adapter or a Trainer's state are of its run, unless they name another or are another tool's; the
+    folder's name is what other files call it."""
+    path, family = _home(item.source.path), _family(item)
+    own = (f"{family} in {item.source.path.resolve().parent}",) if item.facts.role in ("record", "tensors") else ()
+    home = homes.get(path)
+    if home is None:
+        return own
+    if not family and len(home.families) == 1:
+        (family,) = home.families
+    names, theirs = _names(item), home.names.get(family, frozenset())
+    if (names and theirs and not names & theirs) or (not family and home.families):
+        return own
+    return (*own, f"folder {path} {family}", *([path.name.lower()] if len(home.families) < 2 else []))
 
 
 def _home(path: Path, top: Path | None = None) -> Path:
@@ -185,16 +255,13 @@ def _home(path: Path, top: Path | None = None) -> Path:
 
 def _may_unite(items: Sequence[Item]) -> bool:
     """A name that two records of settings from different folders share (`adapters`) says nothing."""
-    for role in ("record", "asked"):
-        places = {
-            (item.source.path.resolve().parent if role == "record" else item.source.path.resolve())
-            for item in items
-            if item.facts.role == role
-        }
-        homes = {_home(item.source.path) for item in items if item.facts.role == role}
-        if len(places) > 1 and (role == "asked" or len(homes) > 1):
-            return False
-    return True
+    asked = {item.source.path.resolve() for item in items if item.facts.role == "asked"}
+    records = [item for item in items if item.facts.role == "record"]
+    homes = {_home(item.source.path) for item in records}
+    # a record of a name of its own is not one of several in a folder of checkpoints
+    named = {item.source.path.resolve() for item in records if item.source.path.stem not in _GENERIC}
+    families = {family for item in items if _is_strong(item) and (family := _family(item))}
+    return len(asked) <= 1 and len(homes) <= 1 and len(named) <= 1 and len(families) <= 1
 
 
 def _name(items: Sequence[Item]) -> str:

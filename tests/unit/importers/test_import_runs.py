@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.importers.given import codes, count, mlx_adapter, mlx_config, old_log, one, setting, write
+from tests.unit.importers.given import GOLDEN, codes, count, mlx_adapter, mlx_config, old_log, one, setting, write
 from typer.testing import CliRunner
 
 from runoff.errors import ImportFailed
@@ -286,3 +286,20 @@ def test_adapter_folders_side_by_side_are_not_one_run(tmp_path: Path) -> None:
         write(tmp_path / "models" / name / "adapter_config.json", mlx_config(adapter_path=name, iters=iters))
     report = import_runs([tmp_path / "models"], root=tmp_path / "runs")
     assert [run.merged.name for run in report.imported] == ["run3_adapters", "run4_adapters"]
+
+
+def test_two_tools_in_one_folder_are_two_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    write(folder / "mlx_adapter_config.json", mlx_config(adapter_path="out_a", config="a.yaml"))
+    write(folder / "mlx_pipe.log", "Loading configuration file a.yaml\n" + old_log(save="out_a"))
+    write(folder / "mlx_tty.log", "Loading configuration file tty.yaml\n" + old_log(save="out_t"))
+    write(folder / "notes.stderr", "nothing here\n")
+    write(folder / "peft_adapter_config.json", (GOLDEN / "peft" / "adapter_config.json").read_bytes())
+    write(folder / "trainer_state.json", (GOLDEN / "peft" / "checkpoint-16" / "trainer_state.json").read_bytes())
+    write(folder / "trl_stdout.log", (GOLDEN / "trl_stdout.log").read_bytes())
+    report = import_runs([folder], root=tmp_path / "runs")
+    groups = [(run.merged.tool, sorted(Path(name).name for name in run.files)) for run in report.imported]
+    assert ("mlx-lm", ["mlx_adapter_config.json", "mlx_pipe.log"]) in groups
+    assert ("mlx-lm", ["mlx_tty.log"]) in groups
+    assert ("transformers", ["peft_adapter_config.json", "trainer_state.json", "trl_stdout.log"]) in groups
+    assert sorted(run.merged.name for run in report.imported) == ["mixed", "out_a", "out_t"]
