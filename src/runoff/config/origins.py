@@ -24,6 +24,8 @@ class Origin:
             return f"{self.place}, {self.why}"
         if self.kind in ("derived", "unknown"):
             return f"{self.kind}: {self.why}" if self.why else self.kind
+        if self.kind == "imported" and self.place and self.why:
+            return f"{self.place} ({self.why})"
         return self.place or self.kind
 
 

@@ -13,7 +13,7 @@ from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import json_line, read_object
-from runoff.importers.log_hf import FIELDS
+from runoff.importers.log_hf import FIELDS, TRL
 from runoff.runs import MetricRow
 
 __all__ = ["METRICS_JSON", "TRAINER_STATE", "summary_rows"]
@@ -42,7 +42,9 @@ def _read_state(source: SourceFile) -> Reading:
     counts = tuple(Told(names[key], body[key], f"{source.name}:{json_line(text, key)}") for key in done)
     clue = Clue("transformers", "trainer_state.json is Hugging Face Trainer's")
     finished = is_number(body.get("max_steps")) and body.get("max_steps") == body.get("global_step")
-    facts = Facts("log", (), settings, counts, tuple(rows), clues=(clue,), finished=finished, whole_folder=True)
+    trl = any(isinstance(entry, Mapping) and "mean_token_accuracy" in entry for entry in history)
+    clues = (clue, TRL) if trl else (clue,)
+    facts = Facts("log", (), settings, counts, tuple(rows), clues=clues, finished=finished, whole_folder=True)
     return Reading((facts,), tally)
 
 

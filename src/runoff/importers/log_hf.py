@@ -17,7 +17,7 @@ from runoff.importers.lines import number, shared_rounding
 from runoff.importers.logs import LogReader
 from runoff.runs import MetricRow
 
-__all__ = ["FIELDS", "hugging_face_lines"]
+__all__ = ["FIELDS", "TRL", "hugging_face_lines"]
 
 FIELDS = {
     "loss": "nats_per_target_token",
@@ -48,6 +48,7 @@ _COUNTS = {
 _EXAMPLES = re.compile(r"Num examples = ([\d,]+)", re.I)
 
 TRAINER = Clue("transformers", "its lines are the dictionaries that Hugging Face's Trainer prints")
+TRL = Clue("trl", "its reports hold mean_token_accuracy, as TRL's SFTTrainer writes it")
 FOUR = Clue("transformers", "the dictionaries hold numbers, as transformers 4 prints them", before="5.0.0")
 FIVE = Clue("transformers", "the dictionaries hold numbers as text, which came with transformers 5", since="5.0.0")
 
@@ -77,6 +78,8 @@ def _report(log: LogReader, text: str, place: str) -> bool:
     log.section.clues[FIVE if found["epoch"][1] else FOUR] = None
     if any(key.startswith("memory/") for key in found):
         log.section.clues[Clue("axolotl", "its reports hold memory/..., as axolotl's do")] = None
+    if "mean_token_accuracy" in found or "eval_mean_token_accuracy" in found:
+        log.section.clues[TRL] = None
     row = MetricRow(
         "train" if kind == "train" else "validation",
         None,

@@ -301,5 +301,5 @@ def test_two_tools_in_one_folder_are_two_runs(tmp_path: Path) -> None:
     groups = [(run.merged.tool, sorted(Path(name).name for name in run.files)) for run in report.imported]
     assert ("mlx-lm", ["mlx_adapter_config.json", "mlx_pipe.log"]) in groups
     assert ("mlx-lm", ["mlx_tty.log"]) in groups
-    assert ("transformers", ["peft_adapter_config.json", "trainer_state.json", "trl_stdout.log"]) in groups
+    assert ("trl", ["peft_adapter_config.json", "trainer_state.json", "trl_stdout.log"]) in groups
     assert sorted(run.merged.name for run in report.imported) == ["mixed", "out_a", "out_t"]

@@ -33,7 +33,7 @@ def test_trainer_state_is_exact_and_counts_updates() -> None:
 
 def test_a_peft_folder_with_its_log_is_one_run_in_updates(tmp_path: Path) -> None:
     run = one(tmp_path, GOLDEN / "peft", GOLDEN / "trl_both_streams.log", name="peft")
-    assert run.merged.tool == "transformers"
+    assert run.merged.tool == "trl"
     assert (setting(run, "lora_parameters.scale").value, setting(run, "num_layers").value) == (4.0, 2)
     assert count(run, "optimizer_updates").value == 16
     assert not count(run, "iterations").known
