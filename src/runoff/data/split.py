@@ -127,16 +127,16 @@ def _assign(
     order = np.random.Generator(np.random.PCG64([seed, 0x5917])).permutation(len(groups))
     left = [groups[index] for index in order]
     assigned: dict[str, list[list[int]]] = {split: [] for split in SPLITS}
-    for split, share in shares.items():
-        if not share:
-            continue
-        room = max(1, round(share * rows))
+    wanted = [split for split, share in shares.items() if share]
+    for number, split in enumerate(wanted):
+        room = max(1, round(shares[split] * rows))
+        others = len(wanted) - number  # splits to come, train among them: each needs a group
         for group in list(left):
-            if len(group) <= room and len(left) > 1:
+            if len(group) <= room and len(left) > others:
                 assigned[split].append(group)
                 left.remove(group)
                 room -= len(group)
-        if not assigned[split] and len(left) > 1:  # every group is larger than the share
+        if not assigned[split] and len(left) > others:  # every group is larger than the share
             assigned[split].append(min(left, key=len))
             left.remove(assigned[split][0])
         if not assigned[split]:
