@@ -56,10 +56,17 @@ _NAMES = {
     "peak_memory_gb": ("peak_memory_gb", "peak_memory"),
     "seconds": ("eval_runtime", "val_time"),
 }
+_NOTEBOOK = {
+    "optimizer_updates": ("Step",),
+    "epoch": ("Epoch",),
+    "train_loss": ("Training Loss",),
+    "validation_loss": ("Validation Loss",),
+}
 _LOSSES = ("train_loss", "validation_loss")
 _WHOLE = ("iteration", "optimizer_updates", "target_tokens", "peak_memory_bytes")
 _POSITIONS = ("iteration", "optimizer_updates", "epoch")
 LLAMA_FACTORY = Clue("llama-factory", "its rows have current_steps and total_steps, as trainer_log.jsonl has")
+NOTEBOOK = Clue("transformers", "its columns are those of the table that Trainer shows in notebooks")
 MAX_LINE_CHARACTERS = 1 << 20
 _NEXT = re.compile(r"[\s,]*(?=\{)")
 _OF_TOTAL = re.compile(r"^(\d+)/\d+$")
@@ -141,7 +148,7 @@ def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading
     check_columns(source.columns)
     tally, rows, last, segment = Tally(), [], -1.0, 0
     settings: dict[str, Told] = {}
-    llama_factory = False
+    llama_factory = notebook = False
     try:
         for line, text, body in lines:
             tally.read += 1
@@ -155,13 +162,14 @@ def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading
             segment, last = segment + (position < last), position
             rows += [_row(kind, values, place, segment) for kind in losses]
             llama_factory = llama_factory or ("current_steps" in body and "total_steps" in body)
+            notebook = notebook or "Training Loss" in body
             if is_number(body.get("total_steps")):
                 settings.setdefault("max_steps", Told("max_steps", body["total_steps"], place))
     except OSError as error:
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
     if not rows:
         raise ImportFailed(_nothing(source, tally))
-    clues = (LLAMA_FACTORY,) if llama_factory else ()
+    clues = (LLAMA_FACTORY,) if llama_factory else (NOTEBOOK,) if notebook else ()
     return Reading(
         (Facts("log", (), tuple(settings.values()), rows=tuple(rows), clues=clues, whole_folder=llama_factory),), tally
     )
@@ -178,7 +186,7 @@ def _nothing(source: SourceFile, tally: Tally) -> str:
 def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float]:
     values = {}
     for ours in COLUMNS:
-        names = (columns[ours],) if ours in columns else _NAMES.get(ours, ())
+        names = (columns[ours],) if ours in columns else _NAMES.get(ours, ()) + _notebook_names(ours, body)
         if ours == "train_loss" and "train_runtime" in body:
             continue  # Trainer's mean over the whole run
         found = next((body[name] for name in names if body.get(name) not in (None, "")), None)
@@ -186,6 +194,11 @@ def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, fl
         if value is not None and (math.isfinite(value) or ours in _LOSSES):
             values[ours] = value
     return values
+
+
+def _notebook_names(ours: str, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The heads of the table that Trainer shows in notebooks, whose steps are optimizer updates."""
+    return _NOTEBOOK.get(ours, ()) if "Training Loss" in body else ()
 
 
 def _as_number(value: Any) -> float | None:
@@ -229,7 +242,9 @@ def _is_csv(source: SourceFile) -> bool:
     if source.is_binary or first.count(_delimiter(source)) < 1:
         return False
     cells = {cell.strip().strip('"') for cell in first.strip().split(_delimiter(source))}
-    known = {name for names in _NAMES.values() for name in names} | {name.lower() for name in source.columns.values()}
+    known = {name.lower() for names in (*_NAMES.values(), *_NOTEBOOK.values()) for name in names} | {
+        name.lower() for name in source.columns.values()
+    }
     return source.path.suffix in (".csv", ".tsv") or len(cells & known) >= 2
 
 

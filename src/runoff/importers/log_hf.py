@@ -48,6 +48,7 @@ _COUNTS = {
 _EXAMPLES = re.compile(r"Num examples = ([\d,]+)", re.I)
 
 TRAINER = Clue("transformers", "its lines are the dictionaries that Hugging Face's Trainer prints")
+UNSLOTH = Clue("unsloth", "Unsloth's banner stands before the training")
 TRL = Clue("trl", "its reports hold mean_token_accuracy, as TRL's SFTTrainer writes it")
 FOUR = Clue("transformers", "the dictionaries hold numbers, as transformers 4 prints them", before="5.0.0")
 FIVE = Clue("transformers", "the dictionaries hold numbers as text, which came with transformers 5", since="5.0.0")
@@ -71,6 +72,8 @@ def _report(log: LogReader, text: str, place: str) -> bool:
     if "train_runtime" in values:
         log.section.finished = True
         log.section.clues[TRAINER] = None
+        if "epoch" in values:
+            log.section.count("epochs", values["epoch"], place)
         return True
     if kind is None or "epoch" not in values:
         return False
@@ -140,6 +143,9 @@ def _banner(log: LogReader, text: str, place: str) -> bool:
         section.labels |= dict.fromkeys(match[1].rstrip("/").split("/")[-2:-1])
         section.rows.append(MetricRow("checkpoint", None, text=match[1], place=place, segment=log.segment))
         understood = True
+    if "Unsloth" in text and "finetuning" in text:
+        section.clues[UNSLOTH] = None
+        return True
     if understood:
         section.clues[TRAINER] = None
     return understood

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.importers.given import GOLDEN, facts_of, rows_of, write
+from tests.unit.importers.given import GOLDEN, count, facts_of, one, rows_of, write
 
 
 def test_version_4_prints_numbers(tmp_path: Path) -> None:
@@ -67,3 +67,18 @@ def test_a_dictionary_cut_in_the_middle_is_not_understood(tmp_path: Path) -> Non
 def test_axolotl_is_known_by_its_memory_fields(tmp_path: Path) -> None:
     text = "{'loss': 2.3, 'memory/max_allocated (GiB)': 3.2, 'ppl': 9.9, 'epoch': 0.1}\n"
     assert {clue.tool for clue in facts_of(write(tmp_path / "a.log", text)).clues} == {"transformers", "axolotl"}
+
+
+def test_unsloths_banner_and_the_epochs_at_the_end(tmp_path: Path) -> None:
+    text = """\
+==((====))==  Unsloth - 2x faster free finetuning | Num GPUs used = 1
+   \\\\   /|    Num examples = 1,000 | Num Epochs = 1 | Total steps = 60
+O^O/ \\_/ \\    Batch size per device = 2 | Gradient accumulation steps = 4
+{'loss': 1.8239, 'grad_norm': 0.58, 'learning_rate': 4e-05, 'epoch': 0.01}
+{'train_runtime': 123.4, 'train_steps_per_second': 0.48, 'train_loss': 1.76, 'epoch': 0.48}
+"""
+    run = one(tmp_path, write(tmp_path / "u.log", text))
+    assert run.merged.tool == "unsloth"
+    assert (count(run, "epochs").value, count(run, "epochs").origin.place) == (0.48, "u.log:5")
+    assert (count(run, "train_rows").value, count(run, "effective_batch_rows").value) == (1000, 8)
+    assert not count(run, "optimizer_updates").known

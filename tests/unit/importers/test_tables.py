@@ -220,3 +220,18 @@ def test_ms_swift_counts_updates(tmp_path: Path) -> None:
     line = '{"loss": 2.31, "learning_rate": 1e-05, "epoch": 0.02, "global_step/max_steps": "5/94"}\n'
     (row,) = rows_of(write(tmp_path / "logging.jsonl", line))
     assert (row.iteration, row.optimizer_updates, row.nats_per_target_token) == (None, 5, 2.31)
+
+
+def test_the_table_that_trainer_shows_in_a_notebook(tmp_path: Path) -> None:
+    text = "Step\tTraining Loss\tValidation Loss\n10\tNo log\t2.600100\n20\t2.251000\t2.410000\n"
+    facts = facts_of(write(tmp_path / "copied.txt", text))
+    assert [(row.kind, row.iteration, row.optimizer_updates, row.nats_per_target_token) for row in facts.rows] == [
+        ("validation", None, 10, 2.6001),
+        ("train", None, 20, 2.251),
+        ("validation", None, 20, 2.41),
+    ]
+
+
+def test_a_bare_step_beside_another_loss_stays_in_doubt(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed, match="no row has both"):
+        read(write(tmp_path / "m.csv", "Step,loss\n10,2.5\n"))
