@@ -104,7 +104,7 @@ def _mixed(path: Path, rows: list[Row]) -> list[RowProblem]:
     formats = Counter(row.format for row in rows)
     if len(formats) < 2:
         return []
-    kinds = ", ".join(f"{count} {kind} rows" for kind, count in formats.most_common())
+    kinds = ", ".join(f"{count} {kind} row{'' if count == 1 else 's'}" for kind, count in formats.most_common())
     other = next(row for row in rows if row.format != rows[0].format)
     text = (
         f"{path}: has {kinds}; line {rows[0].number} is a {rows[0].format} row, line {other.number} a {other.format} "

@@ -114,7 +114,7 @@ def empty_answers(draft: Draft) -> Iterator[Seen]:
     found = draft.rows.empty_answers
     if found:
         what = f"{count_of(len(found), 'answer')} {'is' if len(found) == 1 else 'are'} empty ({listed(found)})."
-        yield Seen(_place(draft, found[0].split), what, "They teach the model to say nothing.")
+        yield Seen(_place(draft, found[0].split), what, "An empty answer teaches the model to say nothing.")
 
 
 @check("D308", "note")
@@ -222,7 +222,9 @@ def mask_prompt_on_text_rows(draft: Draft) -> Iterator[Seen]:
     """mask_prompt is on and the rows are plain text, which has no prompt. Runoff trains on all of it; mlx-lm stops."""
     texts = [split for split in draft.rows.splits if split.text_rows]
     if texts and draft.settings.mask_prompt:
-        what = f"mask_prompt is true, and {count_of(texts[0].text_rows, f'{texts[0].name} row')} are plain text."
+        number = texts[0].text_rows
+        are = "is" if number == 1 else "are"
+        what = f"mask_prompt is true, and {count_of(number, f'{texts[0].name} row')} {are} plain text."
         why = "Plain text has no prompt: all of it is trained on; mlx-lm stops with a ValueError."
         yield Seen(draft.place("mask_prompt"), what, why, "mask_prompt: false")
 

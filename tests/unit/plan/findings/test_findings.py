@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "C212": (settings(steps_per_eval="400"), "steps_per_eval is 400"),
     "D301": (lambda case: case.raw.update(train="{not json\n"), "is not JSON"),
     "D302": (rows_of("train", {"messages": [QUESTION], "source": "x"}), "the last message is the user's"),
-    "D303": (rows_of("train", {"text": "plain", "source": "x"}), "40 chat rows, 1 text rows"),
+    "D303": (rows_of("train", {"text": "plain", "source": "x"}), "40 chat rows, 1 text row"),
     "D304": (long_row(3), "1 of 40 training rows are longer than 512 tokens and lose"),
     "D305": (both(long_row(3, prompt=True), settings(mask_prompt="true")), "1 training row of 40 has no target token"),
     "D306": (lambda case: case.rows.pop("valid"), "There is no valid.jsonl"),
