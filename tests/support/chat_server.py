@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def do_GET(self) -> None:
-        self.send(200, json.dumps({"data": self.script.models}).encode())
+        self.send(200, json.dumps({"data": self.script.models}).encode() if self.script.models else b"")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

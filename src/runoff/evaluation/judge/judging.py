@@ -42,6 +42,7 @@ class Judging:
     questions: int = 50
     max_tokens: int = 384
     at_once: int = 4
+    criteria: tuple[Criterion, ...] = CRITERIA
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -133,12 +134,13 @@ class _Work:
         count = min(judging.questions, len(asked))
         spread = [asked[at * len(asked) // count] for at in range(count)]
         self.questions = [_question(material, one, at) for at, one in enumerate(spread)]
+        self.criteria = judging.criteria
         self.decisions: dict[tuple[str, str, str], list[Decision]] = {}
 
     def measures(self) -> dict[str, list[StoredMeasure]]:
         """By run."""
         found: dict[str, list[StoredMeasure]] = {run: [] for run in self.material.runs}
-        for criterion in CRITERIA:
+        for criterion in self.criteria:
             sat = [Sat(question, self.answers[BASE][question.example]) for question in self.questions]
             exam = hold_exam(self.asker, criterion, sat)
             self.asker.say(f"The judge {self.asker.model}, {criterion.key}: {exam.sentence}.")

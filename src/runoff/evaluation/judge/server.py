@@ -24,6 +24,7 @@ __all__ = ["ChatServer", "JudgeUnavailable", "Messages", "NoAnswer", "Patience",
 
 Messages = Sequence[Mapping[str, str]]
 _LONGEST_BYTES = 4 * 1024**2
+_MODELS = "/models"
 _AGAIN = (408, 409, 425, 429)
 
 
@@ -81,11 +82,13 @@ class ChatServer:
     def fingerprint(self) -> str:
         """Identity of what answers: a hash of what /models says of the model, without its time stamps.
 
+        Some servers say nothing there (mlx_lm.server without a Hugging Face cache): then the name has to do.
+
         Raises:
             JudgeUnavailable: nobody answers there, or the model is not served.
         """
         try:
-            body = self._patiently("GET", "/models", None)
+            body = self._patiently("GET", _MODELS, None)
         except NoAnswer as error:
             raise JudgeUnavailable(f"the judge at {self.address} can't be asked: {error}.") from None
         models = [one for one in body.get("data") or [] if isinstance(one, dict)]
@@ -133,10 +136,12 @@ class ChatServer:
             return 0.0, self._hidden(f"the connection failed ({type(error).__name__}: {error})"), None
         if status in _AGAIN or status >= 500:
             return wait, f"the server answered {status}", None
+        if path == _MODELS and status in (200, 404, 405):
+            return 0.0, "", _reply(raw, wants_choice=False) or {}
         if status >= 400:
             said = " ".join(raw.decode("utf-8", "replace").split())[:200]
             raise JudgeUnavailable(self._hidden(f"the judge at {self.address} refuses the call ({status}: {said})."))
-        found = _reply(raw, wants_choice=path != "/models")
+        found = _reply(raw, wants_choice=True)
         return wait, "" if found is not None else "the answer is not what a chat server sends", found
 
     def _read(self, response: httpx2.Response) -> bytes:

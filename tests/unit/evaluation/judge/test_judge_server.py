@@ -89,6 +89,8 @@ def test_the_fingerprint_is_of_the_model_and_not_of_the_hour() -> None:
         assert client(script, []).fingerprint() == first
         script.models = [{**script.models[0], "root": "another/quantization"}]
         assert client(script, []).fingerprint() != first
+        script.models = []  # an empty body: mlx_lm.server does that where there is no Hugging Face cache
+        assert client(script, []).fingerprint() == client(script, []).fingerprint() != first
 
 
 @pytest.mark.parametrize(

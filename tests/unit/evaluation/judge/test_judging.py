@@ -35,7 +35,7 @@ def answers(style: str, questions: int) -> list[Answer]:
     """As a model would give them: `Hm` is nearer to the author than `I am an assistant`."""
     text = "{}, heat it to {} degrees." if style == "Hm" else "{}, and it depends on {} things."
     return [
-        Answer(f"{n:016x}", f"tape {n // 3}", f"How hot is oven {n}?", author(n), text.format(style, 20 + 2 * n))
+        Answer(f"{n:016x}", f"tape {n // 2}", f"How hot is oven {n}?", author(n), text.format(style, 20 + 2 * n))
         for n in range(questions)
     ]
 
@@ -93,7 +93,7 @@ def test_an_honest_judge_passes_its_exam_and_tells_the_runs_apart(runs: list[Run
     found = measured(runs)
     style = {run: measures["judge_style"] for run, measures in found.items()}
     assert (style["good"].run.value, style["bad"].run.value) == (1.0, 0.0)
-    assert (style["good"].run.n, style["good"].run.clusters) == (12, 4)
+    assert (style["good"].run.n, style["good"].run.clusters) == (12, 6)
     assert style["good"].base.value == 0.0
     assert style["good"].author.value == 1.0
     assert style["good"].dimension == DIMENSION
