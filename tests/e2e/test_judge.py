@@ -123,7 +123,7 @@ def test_a_model_that_is_too_small_to_judge_is_told_to_be(server: Server, run: R
     server.process.kill()
     server.process.wait()
     assert not judge_runs([run], load_evaluations(run), judging, say=said.append)
-    assert said[-1].startswith(f"Not judged: the judge at {server.address}/v1 can't be asked: the connection failed")
+    assert said[-1].startswith(f"Not judged: nobody answers at {server.address}/v1 (")
     offline = Judging(server.address, server.model, True, 4, 10, criteria=CRITERIA[:1])
     assert judge_runs([run], load_evaluations(run), offline, say=said.append), said
     assert _measured(run) == found

@@ -133,6 +133,8 @@ class ChatServer:
         except httpx2.TimeoutException:
             return 0.0, f"no answer within {self.patience.seconds:g} s", None
         except httpx2.TransportError as error:
+            if path == _MODELS and isinstance(error, httpx2.ConnectError):  # the first contact: nobody to wait for
+                raise JudgeUnavailable(f"nobody answers at {self.address} ({error}). Start the server.") from None
             return 0.0, self._hidden(f"the connection failed ({type(error).__name__}: {error})"), None
         if status in _AGAIN or status >= 500:
             return wait, f"the server answered {status}", None

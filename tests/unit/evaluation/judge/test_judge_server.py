@@ -74,12 +74,14 @@ def test_a_refusal_is_not_tried_again_and_does_not_repeat_the_key() -> None:
 
 
 def test_a_server_that_is_down_is_one_sentence() -> None:
+    waits: list[float] = []
     with chat_server(Script()) as script:
         pass
     with pytest.raises(
-        JudgeUnavailable, match=r"^the judge at http://127\.0\.0\.1:\d+/v1 can't be asked: the connecti"
+        JudgeUnavailable, match=r"^nobody answers at http://127\.0\.0\.1:\d+/v1 \(.*\)\. Start the serv"
     ):
-        client(script, []).fingerprint()
+        client(script, waits).fingerprint()
+    assert waits == []
 
 
 def test_the_fingerprint_is_of_the_model_and_not_of_the_hour() -> None:
