@@ -62,6 +62,14 @@ class Exam:
         return enough and right and self.consistent >= SHARE_RIGHT * self.in_both_orders
 
     @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        if not self.parts:
+            return "no exam"
+        right, of = (sum(getattr(part, name) for part in self.parts) for name in ("right", "of"))
+        return f"exam {'passed' if self.passed else 'failed'} with {right} of {of}"
+
+    @property
     def sentence(self) -> str:
         """What came of it."""
         if not self.parts:
@@ -71,7 +79,7 @@ class Exam:
         unreadable = f"; {self.unreadable} unreadable" if self.unreadable else ""
         return (
             f"exam {word} ({told}; same verdict in both orders: {self.consistent} of {self.in_both_orders}{unreadable}"
-            f"; needed: {SHARE_RIGHT:.0%} of each)"
+            f"; needed: {100 * SHARE_RIGHT:.0f} % of each)"
         )
 
 

@@ -29,9 +29,10 @@ def against_base(
 ) -> StoredMeasure:
     """A run's answers against the base's: 1 if every one wins in both orders, -1 if every one loses."""
     scores = _scores(decisions)
+    failed = f"The judge {model} does not count: {exam.sentence}."
     return StoredMeasure(
         key=f"judge_{criterion.key}",
-        title=f"{criterion.title}, against the base, by the judge {model}",
+        title=f"{criterion.title}, against the base, by the judge {model}, {exam.summary}",
         dimension=DIMENSION,
         unit=UNIT,
         higher_is_better=True,
@@ -42,9 +43,7 @@ def against_base(
         run=_estimate(exam, decisions),
         per_example={example: (score, 0.0) for example, score in scores.items()} if exam.passed else {},
         clusters=_clusters(decisions),
-        flags=(_told(exam, decisions), *warnings)
-        if exam.passed
-        else (f"The judge {model} does not count: {exam.sentence}.",),
+        flags=(_told(criterion, "the base", decisions), *warnings) if exam.passed else (failed,),
     )
 
 
@@ -53,11 +52,11 @@ def head_to_head(
 ) -> StoredMeasure:
     """A run's answers against each other run's, all together; shown, not ranked by: the base has no part in it."""
     together = [one for some in decisions.values() for one in some]
-    told = tuple(f"Against {other}: {_told(exam, some)}" for other, some in decisions.items())
+    told = tuple(_told(criterion, other, some) for other, some in decisions.items())
     nobody = Estimate.unknown_because("only runs were put against each other", UNIT)
     return StoredMeasure(
         key=f"judge_{criterion.key}_head_to_head",
-        title=f"{criterion.title}, against the other runs, by the judge {model}",
+        title=f"{criterion.title}, against the other runs, by the judge {model}, {exam.summary}",
         dimension=DIMENSION,
         unit=UNIT,
         higher_is_better=None,
@@ -96,17 +95,18 @@ def _author(exam: Exam) -> Estimate:
     return _estimate(exam, exam.author_over_base)
 
 
-def _told(exam: Exam, decisions: Sequence[Decision]) -> str:
-    """Counts before shares: wins, losses, ties, what is missing, position, length, and the exam."""
+def _told(criterion: Criterion, other: str, decisions: Sequence[Decision]) -> str:
+    """Counts before shares: wins, losses, ties, what is missing, position, length."""
     known = [one for one in decisions if not one.missing]
     wins, losses = (sum(one.score == value for one in known) for value in (1, -1))
     split = sum(not one.consistent for one in known)
     first = [verdict for one in known if len(one.verdicts) == 2 for verdict in one.verdicts if verdict != "TIE"]
     decided = [one for one in known if one.score]
     longer = sum((len(one.pair.first) > len(one.pair.second)) == (one.score == 1) for one in decided)
+    missing = len(decisions) - len(known)
     return (
-        f"{wins} wins, {losses} losses, {len(known) - wins - losses} ties (in {split} the two orders contradict each "
-        f"other) on {len(known)} of {len(decisions)} questions; {len(decisions) - len(known)} verdicts missing; the "
-        f"first place was chosen in {first.count('A')} of {len(first)} calls, the longer answer won {longer} of "
-        f"{len(decided)}; {exam.sentence}."
+        f"{criterion.title} against {other}: {wins} wins, {losses} losses, {len(known) - wins - losses} ties (in "
+        f"{split} the two orders contradict each other) on {len(known)} of {len(decisions)} questions; {missing} "
+        f"verdicts missing; the first place was chosen in {first.count('A')} of {len(first)} calls, the longer answer "
+        f"won {longer} of {len(decided)}."
     )

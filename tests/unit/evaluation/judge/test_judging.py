@@ -100,7 +100,9 @@ def test_an_honest_judge_passes_its_exam_and_tells_the_runs_apart(runs: list[Run
     assert (
         style["good"]
         .flags[0]
-        .startswith("12 wins, 0 losses, 0 ties (in 0 the two orders contradict each other) on 12 of 12")
+        .startswith(
+            "Style against the base: 12 wins, 0 losses, 0 ties (in 0 the two orders contradict each other) on 12 of 12"
+        )
     )
     head = {run: measures["judge_style_head_to_head"].run.value for run, measures in found.items()}
     assert head == {"good": 1.0, "bad": -1.0}
@@ -246,6 +248,6 @@ def test_the_comparison_shows_the_judge_with_its_exam(runs: list[Run], server: S
     assert result.exit_code == 0, result.output
     text = re.sub(r"\\(.)", r"\1", (tmp_path / "report" / "report.md").read_text())
     assert DIMENSION in text
-    assert "exam passed" in text
+    assert "exam passed with 15 of 15" in text
     (row,) = [line for line in text.splitlines() if line.startswith("| Style, against the base, by the judge referee")]
     assert row.endswith("good better than bad |")
