@@ -37,6 +37,13 @@ def command(
     judge_offline: Annotated[
         bool, typer.Option("--judge-offline", help="Use only what the judge has said before; ask nothing.")
     ] = False,
+    harness: Annotated[
+        str | None,
+        typer.Option("--harness", help="Tasks of lm-evaluation-harness, or task files, with commas between."),
+    ] = None,
+    harness_limit: Annotated[
+        int | None, typer.Option("--harness-limit", min=1, help="Questions of each of its tasks at most.")
+    ] = None,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
@@ -55,3 +62,8 @@ def command(
 
         key = os.environ.get("RUNOFF_JUDGE_KEY")
         judge_runs(loaded, found, Judging(judge, judge_model, judge_offline), say=say, key=key)
+    if harness:
+        from runoff.evaluation.harness import run_harness
+
+        tasks = [task.strip() for task in harness.split(",") if task.strip()]
+        run_harness(loaded, found, tasks, limit=harness_limit, say=say)

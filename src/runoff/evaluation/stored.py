@@ -78,13 +78,23 @@ def store_measures(
 
 
 def load_measures(folder: Path) -> dict[str, StoredMeasure]:
-    """By key; empty where nothing was measured. What was said of answers that have changed since is left out."""
+    """By key; empty where nothing was measured. What was said of other answers, or of another adapter, is left out."""
     found: dict[str, StoredMeasure] = {}
     for path in (folder / name for name in (FILE, JUDGE, HARNESS)):
         body = json.loads(path.read_text("utf-8")) if path.exists() else {"measures": []}
-        if body.get("generation", {}).get("answers_sha256") in (None, answers_sha256(folder)):
+        if _holds(folder, body.get("generation", {})):
             found |= {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}
     return found
+
+
+def _holds(folder: Path, about: dict[str, Any]) -> bool:
+    """Whether what was measured is what is there now, as far as it is remembered."""
+    if about.get("answers_sha256") not in (None, answers_sha256(folder)):
+        return False
+    path = folder / "evaluation.json"
+    if "adapter_sha256" not in about or not path.exists():
+        return True
+    return bool(json.loads(path.read_text("utf-8"))["adapter_sha256"] == about["adapter_sha256"])
 
 
 def answers_sha256(folder: Path) -> str:

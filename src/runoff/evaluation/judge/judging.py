@@ -61,13 +61,14 @@ def judge_runs(
 ) -> bool:
     """Judge the stored answers, and keep the results beside each run.
 
-    evaluations: one for each run, of the same test set. key: the server's, sent and never kept. A judge that can't be
-    used costs a sentence; False says that nothing was stored.
+    evaluations: one for each run that was measured, of the same test set; other runs are left out. key: the server's,
+    sent and never kept. A judge that can't be used costs a sentence; False says that nothing was stored.
     """
+    named = {run.name: run for run in runs}
     try:
-        if not all(one.answers() for one in evaluations):
+        if not evaluations or not all(one.answers() for one in evaluations):
             raise JudgeUnavailable("there are no generated answers to judge. Add --generate.")
-        _judge(runs, evaluations, judging, say, key, patience)
+        _judge([named[one.run] for one in evaluations], evaluations, judging, say, key, patience)
     except RunoffError as error:
         say(f"Not judged: {error}")
         return False
