@@ -88,8 +88,8 @@ def test_its_own_numbers_are_kept_beside_ours_and_nothing_runs_twice(
     assert "Not run: no_such.yaml: no such file." in said
     peft, mlx = measured(runs)
     assert peft.dimension == DIMENSION
-    assert peft.title.startswith("what_comes_next (lm-evaluation-harness 0.")
-    assert peft.title.endswith(", version 3, 6 questions)")
+    assert peft.title.startswith("what_comes_next 3, 6 questions, lm-evaluation-harness 0.")
+    assert peft.run.method.startswith("Wilson")
     assert (peft.run, peft.per_example) == (mlx.run, mlx.per_example)
     assert peft.run.n == len(peft.per_example) == 6
     assert any(own != base for own, base in peft.per_example.values()), "the adapter changes an answer"

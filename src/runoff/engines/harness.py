@@ -25,9 +25,10 @@ _ENDINGS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class TaskScore:
-    """One metric of one task. value: as the harness reports it. standard_error: its own, None where it has none.
+    """One metric of one task. version: of the task, empty where it has none. value: as the harness reports it.
 
-    per_example: document -> value, where the metric is the mean of them; else empty. n: documents.
+    standard_error: its own, None where it has none. per_example: document -> value, where the metric is the mean of
+    them; else empty. n: documents.
     """
 
     task: str
@@ -125,13 +126,18 @@ def _scores(found: Mapping[str, Any]) -> Iterator[TaskScore]:
             yield TaskScore(
                 task,
                 metric if rule == "none" else f"{metric} ({rule})",
-                str(found["versions"].get(task)),
+                _version(found["versions"].get(task)),
                 higher.get(metric),
                 float(value),
                 float(error) if isinstance(error, int | float) and math.isfinite(error) else None,
                 len(own),
                 _per_example(own, metric, float(value)),
             )
+
+
+def _version(given: object) -> str:
+    """A task file without a version has the word for its kind of file in its place."""
+    return "" if given in (None, "Yaml") else str(given)
 
 
 def _per_example(documents: Sequence[Mapping[str, Any]], metric: str, whole: float) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 from runoff.engines.adapters import read_adapter, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
 from runoff.errors import RunoffError
-from runoff.evaluation.estimates import Estimate, mean
+from runoff.evaluation.estimates import Estimate, mean, rate
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.stored import HARNESS, StoredMeasure, load_measures, store_measures
 from runoff.files import write_json
@@ -130,7 +130,7 @@ def _measure(own: TaskScore, base: TaskScore, version: str) -> StoredMeasure:
     shared = {one: (own.per_example[one], base.per_example[one]) for one in own.per_example if one in base.per_example}
     return StoredMeasure(
         key=f"harness_{own.task}_{own.metric}",
-        title=f"{own.task} (lm-evaluation-harness {version}, version {own.version}, {own.n} questions)",
+        title=f"{own.task}{own.version and f' {own.version}'}, {own.n} questions, lm-evaluation-harness {version}",
         dimension=DIMENSION,
         unit=unit,
         higher_is_better=own.higher_is_better,
@@ -147,8 +147,11 @@ def _measure(own: TaskScore, base: TaskScore, version: str) -> StoredMeasure:
 
 def _estimate(score: TaskScore, unit: str) -> Estimate:
     """From the documents where they are known; else as the harness has it, with twice its standard error."""
-    if score.per_example:
-        return mean(list(score.per_example.values()), list(score.per_example), unit=unit)
+    values = list(score.per_example.values())
+    if values and set(values) <= {0.0, 1.0}:
+        return rate(int(sum(values)), len(values), unit=unit)
+    if values:
+        return mean(values, list(score.per_example), unit=unit)
     made = "lm-evaluation-harness's own"
     whole = Estimate(score.value, None, None, 0.95, unit, score.n, score.n, f"{made}; it gives no standard error")
     if score.standard_error is None:
