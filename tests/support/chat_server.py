@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     """Plays the self.script."""
 
     script: Script
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0"  # a connection for each request: what a fault closes was not about to be used again
 
     def log_message(self, format: str, *args: object) -> None:
         return None
@@ -78,13 +78,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, b'{"choices": []}')
         elif fault == "cut":
             self.send(200, reply[: len(reply) // 2], {"Content-Length": str(len(reply))})
-            self.close_connection = True
         elif fault == "slow":
             time.sleep(SLOW_SECONDS)
-            self.close_connection = True
         elif fault == "drip":
             self.drip()
-        self.close_connection = True
 
     def drip(self) -> None:
         self.send(200, b"", {"Content-Length": "1000"})

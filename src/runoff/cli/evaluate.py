@@ -33,7 +33,7 @@ def command(
         str | None,
         typer.Option("--judge", help="Address of an OpenAI-compatible server whose model judges pairs of answers."),
     ] = None,
-    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model.")] = "default",
+    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model.")] = "",
     judge_offline: Annotated[
         bool, typer.Option("--judge-offline", help="Use only what the judge has said before; ask nothing.")
     ] = False,

@@ -30,7 +30,10 @@ def test_a_server_that_is_down_costs_one_sentence(root: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    result = CliRunner().invoke(app, ["evaluate", "long", "--runs", str(root), "--judge", address])
+    arguments = ["evaluate", "long", "--runs", str(root), "--judge", address]
+    result = CliRunner().invoke(app, arguments)
+    assert "Not judged: the judge's model has no name. Add --judge-model NAME." in result.output
+    result = CliRunner().invoke(app, [*arguments, "--judge-model", "referee"])
     assert result.exit_code == 0, result.output
     assert f"Not judged: nobody answers at {address}/v1" in result.output
     assert "Held-out loss" in result.output

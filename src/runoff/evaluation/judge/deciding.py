@@ -126,9 +126,11 @@ class Asker:
                     in_a_row = 0
                     self.cache.keep(asked[future], *found)
                     yield asked[future], found[0]
-            finally:
+            finally:  # Ctrl-C, or a server that has gone: don't wait for the patience of every call
                 for future in asked:
                     future.cancel()
+                if self.server and not all(future.done() for future in asked):
+                    self.server.give_up()
 
     def _ask(self, call: Call) -> tuple[str, float]:
         if self.server is None:

@@ -66,6 +66,8 @@ def judge_runs(
     """
     named = {run.name: run for run in runs}
     try:
+        if not judging.model:
+            raise JudgeUnavailable("the judge's model has no name. Add --judge-model NAME.")
         if not evaluations or not all(one.answers() for one in evaluations):
             raise JudgeUnavailable("there are no generated answers to judge. Add --generate.")
         _judge([named[one.run] for one in evaluations], evaluations, judging, say, key, patience)

@@ -70,10 +70,15 @@ class ChatServer:
 
         self.address, self.model, self.patience = address, model, patience or Patience()
         self._key = key
+        self._given_up = False
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         local = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
         timeout = httpx2.Timeout(self.patience.seconds, connect=min(10.0, self.patience.seconds))
         self._client = httpx2.Client(headers=headers, timeout=timeout, trust_env=not local)
+
+    def give_up(self) -> None:
+        """Begin no further attempt; those that are under way end as they may."""
+        self._given_up = True
 
     def close(self) -> None:
         """Give the connections back."""
@@ -113,6 +118,8 @@ class ChatServer:
         for attempt in range(self.patience.attempts):
             if attempt:
                 self.patience.sleep(pause)
+            if self._given_up:
+                raise NoAnswer("the judging has ended")
             wanted, why, found = self._once(method, path, body)
             if found is not None:
                 return found

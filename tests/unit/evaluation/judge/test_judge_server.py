@@ -95,6 +95,14 @@ def test_the_fingerprint_is_of_the_model_and_not_of_the_hour() -> None:
         assert client(script, []).fingerprint() == client(script, []).fingerprint() != first
 
 
+def test_after_it_was_given_up_nothing_is_tried_again() -> None:
+    with chat_server(Script(for_ever="500")) as script:
+        server = ChatServer(script.address, "referee", patience=Patience(sleep=lambda _: server.give_up()))
+        with pytest.raises(NoAnswer, match="the judging has ended"):
+            server.ask(ASKED, {})
+    assert len(script.bodies) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "used"),
     [
