@@ -34,6 +34,9 @@ def command(
         typer.Option("--judge", help="Address of an OpenAI-compatible server whose model judges pairs of answers."),
     ] = None,
     judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model.")] = "",
+    judge_questions: Annotated[
+        int, typer.Option("--judge-questions", min=1, help="Test questions that it judges at most.")
+    ] = 50,
     judge_offline: Annotated[
         bool, typer.Option("--judge-offline", help="Use only what the judge has said before; ask nothing.")
     ] = False,
@@ -61,7 +64,7 @@ def command(
         from runoff.evaluation.judge import Judging, judge_runs
 
         key = os.environ.get("RUNOFF_JUDGE_KEY")
-        judge_runs(loaded, found, Judging(judge, judge_model, judge_offline), say=say, key=key)
+        judge_runs(loaded, found, Judging(judge, judge_model, judge_offline, judge_questions), say=say, key=key)
     if harness:
         from runoff.evaluation.harness import run_harness
 
