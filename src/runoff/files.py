@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -14,9 +15,35 @@ from typing import Any
 
 from runoff.errors import disk_error
 
-__all__ = ["jsonl", "leftovers", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "changed_files",
+    "file_hashes",
+    "file_sha256",
+    "jsonl",
+    "leftovers",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_hashes(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Hashes of the files among these that exist, by their names within the folder."""
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted(paths) if path.is_file()}
+
+
+def changed_files(folder: Path, hashes: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of files that are gone or are not what was hashed."""
+    now = file_hashes(folder, (folder / name for name in hashes))
+    return tuple(name for name, digest in hashes.items() if now.get(name) != digest)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

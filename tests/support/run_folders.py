@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from runoff.config import Origin, flatten, parse_config
 from runoff.engines.scoring import ScoredRow, mean_loss
 from runoff.evaluation.estimates import Estimate
 from runoff.evaluation.stored import StoredMeasure, store_measures
-from runoff.files import jsonl, write_bytes, write_json, write_text
+from runoff.files import file_hashes, jsonl, write_bytes, write_json, write_text
 from runoff.plan import Finding
 from runoff.runs import Identity, MetricRow, PlanRecord, Run, RunFolder, Value, load_run
 
@@ -85,7 +86,14 @@ def make_run(
         _evaluate(folder, scored(losses, questions_per_source), scored_base, dict(test or {}))
         if measures:
             store_measures(folder.evaluation(str((test or {}).get("key", "testset"))), {}, measures)
+    seal(folder)
     return load_run(folder.path)
+
+
+def seal(folder: RunFolder) -> None:
+    """Keep the hashes of the record's files, as the end of a training does."""
+    body = json.loads(folder.identity.read_text("utf-8"))
+    write_json(folder.identity, body | {"files": folder.hashes()})
 
 
 def scored(losses: Losses, questions_per_source: int = 10, tokens: int = 100) -> list[ScoredRow]:
@@ -195,5 +203,6 @@ def _evaluate(folder: RunFolder, rows: list[ScoredRow], base: list[ScoredRow], t
         "engine": {"name": "torch", "dtype": "float32"},
         "adapter_sha256": adapter_sha256(folder),
         "held_out_loss": mean_loss(rows),
+        "files": file_hashes(place, [place / "rows.jsonl", place / "base.jsonl"]),
     }
     write_json(place / "evaluation.json", body)

@@ -6,17 +6,15 @@ on the other half. Must not: rank runs.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from runoff.comparison.evidence import clusters_of
+from runoff.comparison.evidence import clusters_of, validation_rows
 from runoff.comparison.facts import Side
 from runoff.comparison.selection import Selection, indistinguishable_from_best, select_and_confirm
 from runoff.comparison.statistics import minimum_clusters_for
 from runoff.comparison.yardstick import SEED
-from runoff.engines.scoring import ScoredRow
 from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
 __all__ = ["Checkpoints", "checkpoints"]
@@ -45,8 +43,7 @@ class Checkpoints:
 
 def checkpoints(side: Side, iterations: tuple[int, ...]) -> Checkpoints | None:
     """Of the validations after these iterations, in order; None where fewer than two kept the same rows."""
-    kept = {at: [ScoredRow.from_json(row) for row in side.run.validation_rows(at)] for at in _thinned(iterations)}
-    kept = {at: rows for at, rows in kept.items() if rows and all(math.isfinite(row.nats) for row in rows)}
+    kept = {at: rows for at in _thinned(iterations) if (rows := validation_rows(side, at))}
     if len(kept) < 2:
         return None
     first, *others = kept.values()

@@ -267,6 +267,19 @@ def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
             yield Check("status", "warning", Sentence(text, (f"{side.label}.status",)))
 
 
+def edited(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
+    """A record whose hashes no longer hold was changed by somebody, and may not say what happened."""
+    for side in sides:
+        if names := side.run.edited:
+            text = f"{side.label}'s record was changed after the run had ended ({listed(names)}): what it says may not "
+            text += "be what happened."
+            yield Check("record", "warning", Sentence(text, (f"{side.label}.files",)))
+    for label, one in evidence.evaluations.items():
+        if one.edited:
+            text = f"{label}'s stored test rows were changed by hand ({listed(one.edited)}). Evaluate it again."
+            yield Check("record", "blocking", Sentence(text, (f"{label}.evaluations",)), (HELD_OUT,))
+
+
 CHECKS = (
     base_model,
     tokenizer,
@@ -280,6 +293,7 @@ CHECKS = (
     versions,
     restarted,
     early_end,
+    edited,
     unfinished,
 )
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runoff.comparison.checkpoints import Checkpoints, checkpoints
-from runoff.comparison.evidence import paired_rows
+from runoff.comparison.evidence import paired_rows, validation_rows
 from runoff.comparison.facts import Side
 from runoff.comparison.stability import Shape, shape
 from runoff.comparison.statistics import Outcome, PairedDifference, outcome
-from runoff.engines.scoring import ScoredRow
 from runoff.runs import MetricRow
 
 __all__ = ["Curve", "CurveFacts", "Point", "curve_facts", "curves"]
@@ -135,11 +134,8 @@ def _untrained(side: Side) -> int:
 def _rise(side: Side, best: MetricRow | None, last: MetricRow | None) -> PairedDifference | None:
     if best is None or last is None or best.iteration is None or last.iteration is None or best is last:
         return None
-    scored = [
-        [ScoredRow.from_json(row) for row in side.run.validation_rows(at)] for at in (last.iteration, best.iteration)
-    ]
-    finite = all(math.isfinite(row.nats) for rows in scored for row in rows)
-    return paired_rows(scored[0], scored[1]) if all(scored) and finite else None
+    later, earlier = validation_rows(side, last.iteration), validation_rows(side, best.iteration)
+    return paired_rows(later, earlier) if later and earlier else None
 
 
 def _last_segment(rows: Sequence[MetricRow]) -> list[MetricRow]:

@@ -20,10 +20,11 @@ from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
 from runoff.comparison.yardstick import SEED, Yardstick, from_measures
 from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.errors import RunError
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
-__all__ = ["HELD_OUT", "Evidence", "clusters_of", "gather", "paired_rows"]
+__all__ = ["HELD_OUT", "Evidence", "clusters_of", "gather", "paired_rows", "validation_rows"]
 
 HELD_OUT = "held_out_loss"
 
@@ -92,8 +93,18 @@ def _broken(found: Mapping[str, Evaluation]) -> str | None:
                 return f"the stored test rows of {label} are not those of {first.run}; evaluate both again"
             bad = sum(1 for row in rows if not math.isfinite(row.nats) or row.target_tokens < 1)
             if bad:
-                return f"{label}'s evaluation holds {bad} losses that are not numbers"
+                are = "loss that is not a number" if bad == 1 else "losses that are not numbers"
+                return f"{label}'s evaluation holds {bad} {are}"
     return None
+
+
+def validation_rows(side: Side, iteration: int) -> list[ScoredRow]:
+    """The rows of one validation; none where they were not kept, or are not all finite losses."""
+    try:
+        rows = [ScoredRow.from_json(row) for row in side.run.validation_rows(iteration)]
+    except (KeyError, TypeError, ValueError, RunError):
+        return []
+    return rows if all(math.isfinite(row.nats) and row.target_tokens > 0 for row in rows) else []
 
 
 def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDifference:

@@ -94,7 +94,8 @@ def averaged(found: Sequence[Evaluation]) -> Evaluation:
     )
     shared = [key for key in found[0].measures if all(key in one.measures for one in found)]
     measures = {key: one for key in shared if (one := _measure([each.measures[key] for each in found])) is not None}
-    return replace(found[0], rows=rows, measures=measures)
+    edited = tuple(dict.fromkeys(name for one in found for name in one.edited))
+    return replace(found[0], rows=rows, measures=measures, edited=edited)
 
 
 def _measure(found: Sequence[StoredMeasure]) -> StoredMeasure | None:

@@ -19,7 +19,7 @@ from runoff.evaluation.estimates import Estimate, ratio_mean
 from runoff.evaluation.session import Session, adapter_sha256, common_base
 from runoff.evaluation.stored import StoredMeasure, load_measures
 from runoff.evaluation.testset import TestSet, read_test_set
-from runoff.files import jsonl, write_bytes, write_json
+from runoff.files import changed_files, file_hashes, jsonl, write_bytes, write_json
 from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
@@ -50,6 +50,8 @@ class Evaluation:
     base_rows: tuple[ScoredRow, ...]
     measures: dict[str, StoredMeasure] = field(default_factory=dict)
     folder: Path = Path()
+    edited: tuple[str, ...] = ()
+    """Stored files that are no longer what the evaluation wrote."""
 
     def examples(self) -> dict[str, Example]:
         """Question and reference of each row, by its hash; empty where they were not kept."""
@@ -116,8 +118,11 @@ def load_evaluations(run: Run) -> list[Evaluation]:
                 tuple(ScoredRow.from_json(row) for row in read_jsonl(path.parent / name))
                 for name in ("rows.jsonl", "base.jsonl")
             )
+            edited = changed_files(path.parent, body.get("files") or {})
             identity = (body["key"], body["test"], body["engine"], body["adapter_sha256"])
-            found.append(Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent))
+            found.append(
+                Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent, edited)
+            )
     return found
 
 
@@ -152,5 +157,6 @@ def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_
             "adapter_sha256": adapter_sha256(run.folder),
             "held_out_loss": held_out_loss(rows).to_json(),
             "base_held_out_loss": held_out_loss(base_rows).to_json(),
+            "files": file_hashes(folder, [folder / "rows.jsonl", folder / "base.jsonl"]),
         },
     )

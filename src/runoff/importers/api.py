@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runoff.errors import ImportFailed
+from runoff.files import file_sha256
 from runoff.importers.by_hand import read_assignments
 from runoff.importers.facts import Importer, Reading, SourceFile, Tally
 from runoff.importers.group import Group, Item, group
@@ -20,7 +21,7 @@ from runoff.importers.merge import Hand, Merged, merge
 from runoff.importers.registry import IMPORTERS
 from runoff.importers.sources import find_files
 from runoff.importers.versions import parse_tool
-from runoff.importers.write import Original, digest, file_sha256, known_imports, write_run
+from runoff.importers.write import Original, digest, known_imports, write_run
 from runoff.runs import Run, load_run
 
 __all__ = ["FileReport", "ImportReport", "ImportedRun", "import_runs"]

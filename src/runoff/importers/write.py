@@ -24,7 +24,7 @@ from runoff.importers.merge import Merged
 from runoff.runs import Identity, MetricRow, RunFolder, create_run, find_runs
 from runoff.version import __version__
 
-__all__ = ["Original", "digest", "file_sha256", "known_imports", "safe_name", "write_run"]
+__all__ = ["Original", "digest", "known_imports", "safe_name", "write_run"]
 
 _ADAPTER_FILES = ("adapter_config.json", "adapters.safetensors", "adapter_model.safetensors")
 _NUMBERS = tuple(
@@ -45,12 +45,6 @@ class Original:
     kind: str
     sha256: str
     tally: Tally
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(originals: Sequence[Original], given: Sequence[str]) -> str:
@@ -94,7 +88,7 @@ def write_run(
     except OSError as error:
         raise disk_error(error, folder.path, "the import") from None
     write_json(folder.plan, merged.plan.to_json())
-    identity = _identity(merged, copies, wanted, folder.path.name)
+    identity = _identity(merged, copies, wanted, folder.path.name).model_copy(update={"files": folder.hashes()})
     write_json(folder.identity, identity.model_dump(mode="json", exclude_none=True))
     return folder
 

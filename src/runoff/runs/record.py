@@ -48,6 +48,8 @@ class Identity(_Record):
     changed: list[dict[str, Any]] = []
     """Settings that changed when the run was taken up again: key, then, now, iteration, when."""
     imported: dict[str, Any] | None = None
+    files: dict[str, str] = {}
+    """sha256 of the record's own files when the run had ended; empty while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runoff.errors import RunError, disk_error
-from runoff.files import leftovers
+from runoff.files import changed_files, file_hashes, leftovers
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord
 
 __all__ = [
@@ -114,6 +114,11 @@ class RunFolder:
     def source(self) -> Path:
         """An imported run's original files."""
         return self.path / "source"
+
+    def hashes(self) -> dict[str, str]:
+        """Of what the run left behind besides run.json, the adapter and its checkpoints, by name."""
+        kept = (self.config, self.plan, self.metrics, *(self.path / "validation").glob("*.jsonl"))
+        return file_hashes(self.path, kept)
 
     def take_back(self, iteration: int, metrics_bytes: int) -> None:
         """Undo what was recorded after a checkpoint: metric rows, validations, snapshots, half-written files.
@@ -231,6 +236,11 @@ class Run:
             except TypeError:
                 raise RunError(f"{self.folder.metrics}: a row has no kind or no iteration. Restore the file.") from None
         return tuple(rows)
+
+    @cached_property
+    def edited(self) -> tuple[str, ...]:
+        """Files of the record that are no longer what the run left; empty where no hashes were kept."""
+        return changed_files(self.folder.path, self.identity.files)
 
     def validation_rows(self, iteration: int) -> list[dict[str, Any]]:
         """Per-example values of the validation after an iteration; empty where none was kept."""

@@ -123,7 +123,7 @@ def train(
                 loop.stop_requested = stop_requested
                 ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
-            mark(status=ended.status, ended=_now(), result=_result(ended, loaded))
+            mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
     return load_run(folder.path)
 
 
@@ -187,7 +187,7 @@ def _marked(folder: RunFolder, identity: Identity) -> Iterator[Callable[..., Non
         current = current.model_copy(update=changes)
         write_json(folder.identity, current.model_dump(mode="json", exclude_none=True))
 
-    mark(status="running")
+    mark(status="running", files={})
     try:
         yield mark
     except BaseException as error:
