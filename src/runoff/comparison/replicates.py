@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from runoff.comparison.differences import other_rows, setting_differences
 from runoff.comparison.facts import Side
@@ -22,7 +23,15 @@ from runoff.evaluation.estimates import mean
 from runoff.evaluation.quantiles import t_quantile
 from runoff.evaluation.stored import StoredMeasure
 
-__all__ = ["BASE", "SeedDifference", "averaged", "replicate_groups", "seed_differences"]
+__all__ = [
+    "BASE",
+    "SeedDifference",
+    "are_replicates",
+    "averaged",
+    "one_setting",
+    "replicate_groups",
+    "seed_differences",
+]
 
 BASE = "base"
 
@@ -55,7 +64,7 @@ def replicate_groups(sides: Sequence[Side]) -> dict[str, tuple[Side, ...]]:
     """
     groups: list[list[Side]] = []
     for side in sides:
-        home = next((group for group in groups if _replicates(group[0], side)), None)
+        home = next((group for group in groups if are_replicates(group[0], side)), None)
         if home is None:
             groups.append([side])
         else:
@@ -70,7 +79,7 @@ def replicate_groups(sides: Sequence[Side]) -> dict[str, tuple[Side, ...]]:
     return {f"{group[0].label}'s settings": tuple(group) for group in groups}
 
 
-def _replicates(one: Side, other: Side) -> bool:
+def are_replicates(one: Side, other: Side) -> bool:
     """Two runs of different seeds that share settings, rows and base; a run is no replicate of itself."""
     pair = (one, other)
     return (
@@ -78,6 +87,11 @@ def _replicates(one: Side, other: Side) -> bool:
         and not other_rows(pair)
         and len({side.run.identity.model.get("sha256") for side in pair}) == 1
     )
+
+
+def one_setting(sides: Sequence[Side]) -> bool:
+    """Whether all runs are replicates of each other."""
+    return all(are_replicates(one, other) for one, other in combinations(sides, 2))
 
 
 def averaged(found: Sequence[Evaluation]) -> Evaluation:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
 from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Sentence, both, listed
-from runoff.comparison.replicates import BASE
+from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
@@ -92,6 +93,9 @@ def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
 def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:
     gates = required(comparison.evidence)
     decision, leader = _decision(deciding)
+    seeds_alone = decision is Decision.BETTER and one_setting(comparison.sides)
+    if seeds_alone:
+        decision = Decision.NOT_DETECTABLE
     ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates) else None
     separated = separation(comparison)
     because = [
@@ -106,7 +110,9 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         aim,
         decision,
         ship,
-        _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader]),
+        _seeds_headline(deciding[0], leader)
+        if seeds_alone
+        else _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader]),
         tuple(because),
         tuple(_would_change(comparison, decision, deciding, leader)),
         (*next_commands(comparison, aim), *(separated.commands if separated else ())),
@@ -186,6 +192,17 @@ def _headline(
             f"No winner: {listed([two.title.lower() for two in deciding])} do not agree on one of {labels}.", cites
         )
     return Sentence(f"No difference detectable between {labels} by {name} ({_certainty(pair)}).", cites)
+
+
+def _seeds_headline(one: Yardstick, leader: str) -> Sentence:
+    """Better as an adapter, but not as a setting: another seed may turn it round."""
+    others = [label for label in one.values if label != leader]
+    pair = one.pairs[leader, min(others, key=lambda label: one.advantage(one.pairs[leader, label]))]
+    return Sentence(
+        f"No winner: {listed(list(one.values))} differ in nothing but their seed. That {leader} has the better "
+        f"{one.title.lower()} is the draw of a seed ({_certainty(pair)}).",
+        (f"{one.key}.{leader}", *(f"{label}.settings.seed" for label in one.values)),
+    )
 
 
 def _not_shipped(one: Yardstick, leader: str, gates: Sequence[Required]) -> str:
@@ -292,6 +309,12 @@ def _would_change(
     separated = separation(comparison)
     if separated is not None:
         yield separated.sentence
+    twins = [
+        f"{one.label} and {two.label}" for one, two in combinations(comparison.sides, 2) if are_replicates(one, two)
+    ]
+    if twins and not comparison.groups and not one_setting(comparison.sides):
+        text = f"{twins[0]} differ in their seed alone: with --replicates such runs are taken as one setting."
+        yield Sentence(text, ("settings.seed",))
 
 
 def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifference, label: str) -> Iterator[Sentence]:
