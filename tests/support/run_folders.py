@@ -50,11 +50,31 @@ class Told:
     counts: Mapping[str, Any] = ()  # type: ignore[assignment]
     identity: Mapping[str, Any] = ()  # type: ignore[assignment]
     metrics: Sequence[MetricRow] = (
-        MetricRow("validation", 0, 0, 0.0, 3.1, 0),
-        MetricRow("train", 50, 12, 1.0, 2.9, 9000, 1e-4, tokens_per_second=200.0, peak_memory_bytes=1_500_000_000),
-        MetricRow("validation", 50, 12, 1.0, 2.8, 9000),
-        MetricRow("train", 100, 25, 2.0, 2.6, 18000, 1e-4, tokens_per_second=210.0, peak_memory_bytes=1_600_000_000),
-        MetricRow("validation", 100, 25, 2.0, 2.7, 18000),
+        MetricRow("validation", 0, 0, 0.0, 3.1, target_tokens=0),
+        MetricRow(
+            "train",
+            50,
+            12,
+            1.0,
+            2.9,
+            target_tokens=9000,
+            learning_rate=1e-4,
+            tokens_per_second=200.0,
+            peak_memory_bytes=1_500_000_000,
+        ),
+        MetricRow("validation", 50, 12, 1.0, 2.8, target_tokens=9000),
+        MetricRow(
+            "train",
+            100,
+            25,
+            2.0,
+            2.6,
+            target_tokens=18000,
+            learning_rate=1e-4,
+            tokens_per_second=210.0,
+            peak_memory_bytes=1_600_000_000,
+        ),
+        MetricRow("validation", 100, 25, 2.0, 2.7, target_tokens=18000),
     )
     validation_rows: Mapping[int, Sequence[ScoredRow]] = ()  # type: ignore[assignment]
     findings: Sequence[Finding] = ()

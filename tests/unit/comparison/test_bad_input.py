@@ -20,7 +20,7 @@ from runoff.report import Report, report
 from runoff.runs import MetricRow, load_run
 
 LOSSES = random_losses(1)
-NAN_ROW = MetricRow("train", 110, 27, 2.2, math.nan, 20000)
+NAN_ROW = MetricRow("train", 110, 27, 2.2, math.nan, target_tokens=20000)
 
 
 def pair(root: Path) -> tuple[Path, Path]:

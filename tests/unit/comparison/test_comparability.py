@@ -159,7 +159,10 @@ def test_seeds_that_differ_are_said(tmp_path: Path) -> None:
 
 
 def test_a_restarted_record_is_said(tmp_path: Path) -> None:
-    rows = (MetricRow("train", 10, 1, 0.1, 9.0, 10), MetricRow("train", 10, 1, 0.1, 3.0, 10, segment=1))
+    rows = (
+        MetricRow("train", 10, 1, 0.1, 9.0, target_tokens=10),
+        MetricRow("train", 10, 1, 0.1, 3.0, target_tokens=10, segment=1),
+    )
     found = compare([make_run(tmp_path, "a", Told(metrics=rows)), make_run(tmp_path, "b")]).checks
     wanted = "a's record starts 2 times; the curves and figures shown are of the last start."
     assert texts(list(found), "warning") == [wanted]

@@ -36,14 +36,17 @@ def test_without_kept_rows_the_rise_is_unknown(tmp_path: Path) -> None:
 
 
 def test_losses_that_are_not_numbers_are_counted_and_not_drawn(tmp_path: Path) -> None:
-    rows = (*metrics(2.5, 2.8), MetricRow("train", 110, 27, 2.2, math.nan, 20000))
+    rows = (*metrics(2.5, 2.8), MetricRow("train", 110, 27, 2.2, math.nan, target_tokens=20000))
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
     assert curve_facts(side).not_finite == 1
     assert all(math.isfinite(point.value) for curve in curves(side) for point in curve.points)
 
 
 def test_a_restarted_run_shows_its_last_segment(tmp_path: Path) -> None:
-    rows = (MetricRow("train", 10, 1, 0.1, 9.0, 10), MetricRow("train", 10, 1, 0.1, 3.0, 10, segment=1))
+    rows = (
+        MetricRow("train", 10, 1, 0.1, 9.0, target_tokens=10),
+        MetricRow("train", 10, 1, 0.1, 3.0, target_tokens=10, segment=1),
+    )
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
     assert [point.value for curve in curves(side) for point in curve.points] == [3.0]
 
@@ -56,8 +59,8 @@ def test_no_metrics_make_no_curve(tmp_path: Path) -> None:
 
 def metrics(best: float, last: float) -> tuple[MetricRow, ...]:
     return (
-        MetricRow("validation", 0, 0, 0.0, 3.1, 0),
-        MetricRow("validation", 50, 12, 1.0, best, 9000),
-        MetricRow("train", 100, 25, 2.0, 2.2, 18000),
-        MetricRow("validation", 100, 25, 2.0, last, 18000),
+        MetricRow("validation", 0, 0, 0.0, 3.1, target_tokens=0),
+        MetricRow("validation", 50, 12, 1.0, best, target_tokens=9000),
+        MetricRow("train", 100, 25, 2.0, 2.2, target_tokens=18000),
+        MetricRow("validation", 100, 25, 2.0, last, target_tokens=18000),
     )
