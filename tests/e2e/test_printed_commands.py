@@ -74,10 +74,14 @@ def test_the_commands_lead_from_no_evidence_to_a_verdict_and_on(type_in: Type) -
     generating, *training = second.commands
     assert generating == "runoff evaluate long short --generate"
     parsed(generating)
-    assert len(training) == 5  # a second seed of each, and short with one thing of long at a time
+    # A second seed of each, both settings compared over their seeds, and short with one thing of long at a time.
+    assert [command.split()[1] for command in training] == ["train"] * 2 + ["evaluate", "compare"] + ["train"] * 3
+    said = {}
     for command in training:
         parsed(command)
-        type_in(command)
+        said[command] = type_in(command)
+    (compared,) = [text for command, text in said.items() if "--replicates" in command]
+    assert "long's settings" in compared
     made = load_run("short-iters-of-long")
     assert made.plan.settings["iters"].value == 8
     assert made.plan.settings["learning_rate"].value == 1e-3
@@ -85,9 +89,6 @@ def test_the_commands_lead_from_no_evidence_to_a_verdict_and_on(type_in: Type) -
     assert separated is None  # the two differ in one thing
     seeded = load_run("long-seed1")
     assert {found.key for found in compare([seeded, load_run("long")]).differences} == {"seed"}
-    type_in("runoff evaluate long long-seed1 short short-seed1")
-    text = type_in("runoff compare long long-seed1 short short-seed1 --replicates --baseline long")
-    assert "long's settings" in text
 
 
 def test_the_commands_of_every_aim_are_understood(type_in: Type) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runoff.comparison.aims import Aim
@@ -29,24 +29,32 @@ def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
     if measurable and unmeasured(comparison.evidence.measures):
         yield f"runoff evaluate {references} --generate"
     if not comparison.groups:
-        yield from filter(None, map(_another_seed, comparison.sides))
+        yield from _seeds(comparison.sides)
 
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """A command line, and the `--set` options in it."""
+    """A command line, the `--set` options in it, and how to name the run that it makes."""
 
     text: str
     overrides: tuple[str, ...]
+    reference: str
 
 
-def _another_seed(side: Side) -> str | None:
-    """The same run with the next seed."""
-    seed = side.setting("seed").value
-    if not isinstance(seed, int):
-        return None
-    command = train_command(side, f"{side.run.name}-seed{seed + 1}", f"seed={seed + 1}")
-    return command.text if command else None
+def _seeds(sides: Sequence[Side]) -> Iterator[str]:
+    """Every run once more with the next seed, and settings compared over both seeds."""
+    trained: list[str] = []
+    for side in sides:
+        seed = side.setting("seed").value
+        name = f"{side.run.name}-seed{seed + 1}" if isinstance(seed, int) else ""
+        command = train_command(side, name, f"seed={seed + 1}") if name else None
+        if command:
+            trained += [side.reference, command.reference]
+            yield command.text
+    if len(trained) == 2 * len(sides):
+        runs = " ".join(map(shlex.quote, trained))
+        yield f"runoff evaluate {runs}"
+        yield f"runoff compare {runs} --replicates"
 
 
 def train_command(side: Side, name: str, *options: str) -> TrainCommand | None:
@@ -61,6 +69,8 @@ def train_command(side: Side, name: str, *options: str) -> TrainCommand | None:
     ]
     overrides = (*kept, *options)
     given = "".join(f" --set {shlex.quote(text)}" for text in overrides)
-    path, root = shlex.quote(str(side.run.folder.config)), side.run.folder.path.parent
-    where = "" if side.reference == side.run.folder.path.name else f" --runs {shlex.quote(str(root))}"
-    return TrainCommand(f"runoff train {path} --name {shlex.quote(name[:100])}{where}{given}", overrides)
+    path, root, name = shlex.quote(str(side.run.folder.config)), side.run.folder.path.parent, name[:100]
+    here = side.reference == side.run.folder.path.name
+    where = "" if here else f" --runs {shlex.quote(str(root))}"
+    text = f"runoff train {path} --name {shlex.quote(name)}{where}{given}"
+    return TrainCommand(text, overrides, name if here else str(root / name))

@@ -6,7 +6,7 @@ Owns: the Comparison. Must not: decide (comparison/verdict.py) or print (report/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runoff.comparison.comparability import Check, check_all
 from runoff.comparison.curves import Curve, CurveFacts, curve_facts, curves
@@ -41,6 +41,12 @@ class Comparison:
     margin: float
     groups: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
     baseline: str | None = None
+
+    def side(self, label: str) -> Side:
+        """The run of this label; for a setting the first of its runs, under the setting's name."""
+        if label in self.groups:
+            return replace(self.groups[label][0], label=label)
+        return next(side for side in self.sides if side.label == label)
 
 
 def compare(

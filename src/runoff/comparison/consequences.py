@@ -201,7 +201,7 @@ def _each(values: dict[str, float], form: str = ",.0f") -> str:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.3g} %" if value < 0.095 else f"{100 * value:.0f} %"
+    return f"{100 * value:.2g} %" if value < 0.095 else f"{100 * value:.0f} %"
 
 
 def _cites(sides: Sequence[Side], *facts: str) -> tuple[str, ...]:

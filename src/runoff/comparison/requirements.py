@@ -1,7 +1,7 @@
 """What a run must not have broken before it may be shipped, whatever its loss or style.
 
-Owns: the gates in their order (broken output, then forgetting, then facts), each passed, failed, undecided or not
-measured. Must not: rank.
+Owns: the gates in their order (broken output, then forgetting and persona, then facts), each passed, failed, undecided
+or not measured. Must not: rank.
 """
 
 from __future__ import annotations
@@ -66,6 +66,24 @@ def kept_abilities(evidence: Evidence) -> Iterator[Required]:
         yield Required("forgetting", label, status, Sentence(text, (f"{label}.measures.retention",)))
 
 
+def persona_at_home(evidence: Evidence) -> Iterator[Required]:
+    """The persona of the training answers does not spread over prompts of another subject."""
+    found = evidence.measures.get("persona_bleed")
+    if found is None:
+        return
+    for label, pair in found.against_base.items():
+        ends = pair.interval(0.95)
+        if ends is None or pair.difference.value is None:
+            continue
+        status: Status = "failed" if ends[0] > found.margin else "passed" if ends[1] <= found.margin else "undecided"
+        text = (
+            f"{label} answers {_percent(pair.difference.value)} more of {pair.n} general prompts in persona than the "
+            f"base (95 % interval {_percent(ends[0])} to {_percent(ends[1])}; allowed {_percent(found.margin)}): "
+            f"{_WORDS[status]}."
+        )
+        yield Required("persona", label, status, Sentence(text, (f"{label}.measures.persona_bleed",)))
+
+
 def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
     """Agreement with the author's facts is not shown to be worse than the base's."""
     found = evidence.measures.get("facts")
@@ -83,7 +101,12 @@ def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
         yield Required("facts", label, status, Sentence(text, (f"{label}.measures.{found.key}",)))
 
 
-REQUIREMENTS: tuple[Callable[[Evidence], Iterator[Required]], ...] = (not_broken, kept_abilities, facts_not_worse)
+REQUIREMENTS: tuple[Callable[[Evidence], Iterator[Required]], ...] = (
+    not_broken,
+    kept_abilities,
+    persona_at_home,
+    facts_not_worse,
+)
 
 _WORDS: dict[Status, str] = {"passed": "passed", "failed": "failed", "undecided": "can't be decided with these answers"}
 

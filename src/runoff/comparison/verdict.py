@@ -14,6 +14,7 @@ from itertools import combinations
 from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
+from runoff.comparison.cost import cheaper
 from runoff.comparison.facts import Sentence, both, listed
 from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, required, unmeasured
@@ -92,12 +93,19 @@ def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
 
 def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:
     gates = required(comparison.evidence)
+    failed = {found.label for found in gates if found.status == "failed"}
+    survivors = [label for label in deciding[0].values if label not in failed]
+    if failed and survivors:  # where none survives, all are compared, and none is shipped
+        deciding = [one.among(survivors) for one in deciding]
+    if failed and len(survivors) == 1:
+        return _sole_survivor(comparison, aim, deciding, gates)
     decision, leader = _decision(deciding)
     seeds_alone = decision is Decision.BETTER and one_setting(comparison.sides)
     if seeds_alone:
         decision = Decision.NOT_DETECTABLE
     ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates) else None
     separated = separation(comparison)
+    advice = cheaper([comparison.side(label) for label in deciding[0].values])
     because = [
         *(found.sentence for found in gates),
         *(sentence for one in deciding for sentence in _pair_sentences(one, leader)),
@@ -112,12 +120,39 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         ship,
         _seeds_headline(deciding[0], leader)
         if seeds_alone
-        else _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader]),
+        else _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader], advice),
         tuple(because),
         tuple(_would_change(comparison, decision, deciding, leader)),
         (*next_commands(comparison, aim), *(separated.commands if separated else ())),
         gates,
     )
+
+
+def _sole_survivor(
+    comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick], gates: Sequence[Required]
+) -> Verdict:
+    """The one run that may be shipped, if it is better than the base."""
+    one = deciding[0]
+    (label,) = one.values
+    out = {found.label: found.gate for found in gates if found.status == "failed"}
+    why = listed([f"{other} ({gate})" for other, gate in out.items()])
+    pair, ship = one.against_base[label], one.between(label, BASE) is Outcome.BETTER
+    text = f"{why} must not be shipped; "
+    if ship:
+        word = "lower" if one.lower_is_better is not False else "higher"
+        value = f"{one.advantage(pair):.4f} {one.unit}"
+        text = f"Ship {label}: {text}its {one.title.lower()} is {value} {word} than the base's ({_certainty(pair)})."
+    else:
+        text += f"{label} remains, but is not shown to be better than the base ({_certainty(pair)})."
+    because = (
+        *(found.sentence for found in gates),
+        *(sentence for each in deciding for sentence in _base_sentences(each)),
+        *_not_looked_at(comparison),
+    )
+    change = tuple(_would_change(comparison, Decision.BETTER, deciding, label))
+    commands = tuple(next_commands(comparison, aim))
+    headline = Sentence(text, (f"{one.key}.{label}-base",))
+    return Verdict(aim, Decision.BETTER, label if ship else None, headline, because, change, commands, tuple(gates))
 
 
 def _decision(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
@@ -158,7 +193,12 @@ def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Requir
 
 
 def _headline(
-    decision: Decision, deciding: Sequence[Yardstick], leader: str, ship: str | None, gates: Sequence[Required]
+    decision: Decision,
+    deciding: Sequence[Yardstick],
+    leader: str,
+    ship: str | None,
+    gates: Sequence[Required],
+    advice: str,
 ) -> Sentence:
     one = deciding[0]
     labels = listed(list(one.values))
@@ -178,7 +218,7 @@ def _headline(
     if decision is Decision.EQUIVALENT:
         return Sentence(
             f"{labels} are equivalent by {name}: they differ by less than {one.margin:g} {one.unit} "
-            f"({_certainty(pair)}). Keep the cheaper one.",
+            f"({_certainty(pair)}). {advice}",
             cites,
         )
     if decision is Decision.INSUFFICIENT:

@@ -59,6 +59,17 @@ class Yardstick:
         sign = 1 if self.lower_is_better else -1
         return min(sorted(known), key=lambda label: sign * known[label])
 
+    def among(self, labels: Sequence[str]) -> Yardstick:
+        """The same for some of the runs."""
+        kept = set(labels)
+        return replace(
+            self,
+            values={label: value for label, value in self.values.items() if label in kept},
+            pairs={pair: found for pair, found in self.pairs.items() if kept.issuperset(pair)},
+            against_base={label: found for label, found in self.against_base.items() if label in kept},
+            not_worse=tuple(label for label in self.not_worse if label in kept),
+        )
+
     def outcome(self, pair: PairedDifference) -> Outcome:
         """Better or worse as this measure has it."""
         return outcome(pair, self.margin, lower_is_better=self.lower_is_better is not False)

@@ -122,7 +122,7 @@ def lengths(a: Recipe, b: Recipe) -> set[str]:
 
 def percent(share: Fraction | float) -> str:
     value = 100 * float(share)
-    return f"{value:.3g}" if value < 9.5 else f"{value:.0f}"
+    return f"{value:.2g}" if value < 9.5 else f"{value:.0f}"
 
 
 def checks(a: Recipe, b: Recipe) -> set[str]:

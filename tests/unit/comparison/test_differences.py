@@ -31,7 +31,7 @@ def follows(comparison: Comparison, key: str) -> str | None:
             {"adapted_blocks": 6, "trainable_parameters": 488448},
             "num_layers",
             "Of the base's 30 blocks a adapts 8 and leaves 22 untouched, b adapts 6 and leaves 24 untouched. "
-            "b adapts 25 % fewer than a and leaves 9.09 % more untouched. The base's own weights change in neither. "
+            "b adapts 25 % fewer than a and leaves 9.1 % more untouched. The base's own weights change in neither. "
             "Trainable parameters: a 651,264, b 488,448.",
         ),
         (

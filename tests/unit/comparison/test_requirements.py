@@ -86,3 +86,53 @@ def test_an_aim_that_was_not_measured_is_insufficient_and_names_the_command(tmp_
         "so none is recommended."
     )
     assert found.commands[0].endswith("--generate")
+
+
+def test_a_persona_that_spreads_over_other_subjects_fails(tmp_path: Path) -> None:
+    def bleed(more: float) -> StoredMeasure:
+        noise = RANDOM.normal(0, 0.01, len(STYLE))
+        return made_measure(
+            "persona_bleed", more, higher_is_better=False, per_example=STYLE + more + noise, base_per_example=STYLE
+        )
+
+    comparison = compared(tmp_path, bleed(0.4), others=(bleed(0.0),))
+    found = {one.label: one for one in required(comparison.evidence)}
+    assert {label: (one.gate, one.status) for label, one in found.items()} == {
+        "a": ("persona", "failed"),
+        "b": ("persona", "passed"),
+    }
+    assert "in persona than the base" in found["a"].sentence.text
+
+
+def broken(share: float) -> StoredMeasure:
+    return made_measure("broken", share, half=0.01, higher_is_better=False)
+
+
+def test_where_the_best_is_broken_the_other_is_shipped_if_it_helps(tmp_path: Path) -> None:
+    found = verdict(compared(tmp_path, broken(0.5), others=(broken(0.0),)))
+    assert (found.decision, found.ship) == (Decision.BETTER, "b")
+    assert found.headline.text.startswith("Ship b: a (broken output) must not be shipped; its held-out loss is 0.")
+    assert "lower than the base's" in found.headline.text
+
+
+def test_where_the_best_is_broken_and_the_other_does_not_help_none_is_shipped(tmp_path: Path) -> None:
+    a = make_run(tmp_path, "a", losses=LOSSES, base=LOSSES, measures=[broken(0.5)])
+    b = make_run(tmp_path, "b", losses=LOSSES + 0.1, base=LOSSES, measures=[broken(0.0)])
+    found = verdict(compare([a, b]))
+    assert found.ship is None
+    assert "a (broken output) must not be shipped; b remains, but is not shown to be better than the base" in (
+        found.headline.text
+    )
+
+
+def test_of_three_the_broken_one_is_out_of_the_race(tmp_path: Path) -> None:
+    shares = {"a": 0.5, "b": 0.0, "c": 0.0}
+    runs = [
+        make_run(
+            tmp_path, name, losses=LOSSES + 0.1 * at + RANDOM.normal(0, 0.02, len(LOSSES)), measures=[broken(share)]
+        )
+        for at, (name, share) in enumerate(shares.items())
+    ]
+    found = verdict(compare(runs))
+    assert found.ship == "b"
+    assert "than that of c" in found.headline.text

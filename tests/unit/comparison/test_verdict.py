@@ -159,3 +159,39 @@ def test_fewer_than_two_runs_are_refused(tmp_path: Path) -> None:
 def test_a_margin_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="margin must be above 0"):
         pair(tmp_path, None, None, margin=0.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "advice"),
+    [
+        ({"rows_seen": 150}, "Keep the cheaper one, b (training rows seen: 150, a 200)."),
+        ({"trainable_parameters": 9}, "Keep the cheaper one, b (trainable parameters: 9, a 651,264)."),
+        ({}, "Keep either: they cost the same."),
+    ],
+)
+def test_of_equals_the_cheaper_one_is_named(tmp_path: Path, counts: dict[str, int], advice: str) -> None:
+    losses = random_losses(2)
+    found = judge(tmp_path, losses, losses, told=Told(counts=counts))
+    assert found.decision is Decision.EQUIVALENT
+    assert found.headline.text.endswith(advice)
+
+
+def test_two_seeds_of_one_setting_have_no_winner(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    found = judge(tmp_path, losses, losses + 0.1 + NOISE, told=Told(settings={"seed": 5}))
+    assert (found.decision, found.ship) == (Decision.NOT_DETECTABLE, None)
+    assert found.headline.text.startswith(
+        "No winner: a and b differ in nothing but their seed. That a has the better held-out loss is the draw of a seed"
+    )
+
+
+def test_replicates_among_other_runs_are_pointed_out(tmp_path: Path) -> None:
+    losses = random_losses(1)
+    told = {"a": {"seed": 1}, "b": {"seed": 2}, "c": {"seed": 1, "num_layers": 4}}
+    runs = [
+        make_run(tmp_path, name, Told(settings=own), losses=losses + NOISE * at)
+        for at, (name, own) in enumerate(told.items())
+    ]
+    words = "a and b differ in their seed alone: with --replicates such runs are taken as one setting."
+    assert words in [text.text for text in verdict(compare(runs)).would_change]
+    assert words not in [text.text for text in verdict(compare(runs[1:])).would_change]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from runoff.comparison.checkpoints import Checkpoints
 from runoff.comparison.curves import CurveFacts
 from runoff.comparison.facts import listed
-from runoff.comparison.statistics import Outcome, outcome
+from runoff.comparison.statistics import Outcome, minimum_clusters_for, outcome
+from runoff.plan.findings.check import count_of
 from runoff.report.model import Block, Paragraph
 from runoff.report.numbers import interval_text, loss_text
 from runoff.report.sections.cells import pair_p_text
@@ -105,6 +106,10 @@ def _end(found: CurveFacts) -> Iterator[Block]:
 def _checkpoints(label: str, found: Checkpoints) -> Iterator[Block]:
     """Which checkpoints the rows can tell from the best, and whether a choice on half of the sources holds."""
     cites = (f"{label}.validation",)
+    if found.sources < minimum_clusters_for():
+        text = f"{label}: {count_of(found.sources, 'validation source')} can't tell its checkpoints apart; it takes "
+        yield Paragraph(f"{text}{minimum_clusters_for()} or more.", cites)
+        return
     count, equals = len(found.iterations), len(found.equals)
     if equals == count:
         which = f"none of its {count} validated checkpoints can be told from the best one"

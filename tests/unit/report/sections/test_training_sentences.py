@@ -131,6 +131,12 @@ def test_few_sources_can_not_be_halved(tmp_path: Path) -> None:
     assert not with_sentence(found, "half of the sources choose")
 
 
+def test_fewer_sources_can_not_tell_any_checkpoints_apart(tmp_path: Path) -> None:
+    found = kept(tmp_path, {10: 0.3, 20: 0.0}, sources=4)
+    assert "a: 4 validation sources can't tell its checkpoints apart; it takes 6 or more." in found
+    assert not with_sentence(found, "by the validation rows")
+
+
 def test_rows_that_were_not_kept_say_nothing_of_checkpoints(tmp_path: Path) -> None:
     assert not with_sentence(said(make_run(tmp_path, "a"), make_run(tmp_path, "b")), "by the validation rows")
 
