@@ -38,7 +38,7 @@ def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     if None in hashes.values():
         if len(set(names.values())) == 1 and None not in names.values():
             (name,) = set(names.values())
-            text = f"All runs name the base {name}; whether the weights are the same is not recorded."
+            text = f"{both(len(sides)).capitalize()} runs name the base {name}; whether the weights are the same is not recorded."
             yield Check("base model", "warning", Sentence(text, cites))
             return
         text = f"The base models are not known to be the same ({_each(names)})."
@@ -63,7 +63,8 @@ def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
     text = f"{both(len(sides)).capitalize()} runs were scored on the same {rows} rows of {place}."
     if left_out:
         runs = listed(sorted(set(left_out.values())))
-        text += f" {len(left_out)} more rows were left out, since {runs} had trained on them."
+        more = f"{len(left_out)} more {'row was' if len(left_out) == 1 else 'rows were'} left out"
+        text += f" {more}, since {runs} had trained on {'it' if len(left_out) == 1 else 'them'}."
     yield Check("test rows", "ok", Sentence(text, cites))
     yield from _trained_on_test_rows(sides, evidence)
 

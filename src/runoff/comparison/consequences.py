@@ -130,6 +130,8 @@ def _truncation(sides: Sequence[Side]) -> Sentence | None:
 
 
 def _seed(sides: Sequence[Side]) -> Sentence | None:
+    if len({side.setting("seed").value for side in sides if side.setting("seed").known}) < 2:
+        return None
     return Sentence(
         "The adapters start from other numbers and see the rows in another order; part of any difference is that.",
         _cites(sides, "settings.seed"),

@@ -6,7 +6,7 @@ in comparison/consequences.py. Must not: say what is better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runoff.comparison.consequences import CONSEQUENCES
@@ -68,8 +68,19 @@ def setting_differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
         values = {side.label: side.setting(key) for side in sides}
         if key not in _TRIVIAL and len({_comparable(value) for value in values.values()}) > 1:
             consequence = CONSEQUENCES.get(key)
-            found.append(Difference(key, values, consequence(sides) if consequence else None))
+            follows = consequence(sides) if consequence else None
+            found.append(Difference(key, values, _not_known(key, values) or follows))
     return tuple(found)
+
+
+def _not_known(key: str, values: Mapping[str, Value]) -> Sentence | None:
+    """Where all that is known agrees, a difference is not known."""
+    silent = [label for label, value in values.items() if not value.known]
+    if not silent or len({_comparable(value) for value in values.values() if value.known}) > 1:
+        return None
+    cites = tuple(f"{label}.settings.{key}" for label in silent)
+    has = "has" if len(silent) == 1 else "have"
+    return Sentence(f"Whether this differs is not known: {listed(silent)} {has} no record of it.", cites)
 
 
 def _comparable(value: Value) -> str:

@@ -28,7 +28,7 @@ class Intent:
     blocks: float | None
     budget: float | None
     passes: float | None
-    restraint: tuple[str, ...]
+    restraint: tuple[str, ...] | None
     optimizer: str | None
 
 
@@ -49,9 +49,14 @@ def _intent(side: Side) -> Intent:
         blocks=ratio("adapted_blocks", "blocks"),
         budget=rates * scale if rates is not None and isinstance(scale, int | float) else None,
         passes=side.number("epochs"),
-        restraint=tuple(_restraints(side)),
+        restraint=tuple(_restraints(side)) if _recorded(side) else None,
         optimizer=side.setting("optimizer").value,
     )
+
+
+def _recorded(side: Side) -> bool:
+    """Whether the record says what would hold back; a setting of Runoff's own alone need not be there."""
+    return all(side.setting(key).known for key in ("lora_parameters.dropout", "optimizer"))
 
 
 def _restraints(side: Side) -> list[str]:

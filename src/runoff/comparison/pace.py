@@ -37,7 +37,8 @@ class Pace:
 
 def pace(side: Side) -> Pace:
     """Read from the metric rows."""
-    rows = [row for row in side.run.metrics if row.segment == max((one.segment for one in side.run.metrics), default=0)]
+    start = max((row.segment for row in side.run.metrics), default=0)
+    rows = [row for row in side.run.metrics if row.segment == start]
     iterations, validations = side.number("iterations"), side.number("validations")
     rate = _middle([row.iterations_per_second for row in rows])
     counted = [row.target_tokens for row in rows if row.target_tokens]

@@ -222,7 +222,10 @@ def _headline(
             cites,
         )
     if decision is Decision.INSUFFICIENT:
-        text = f"Insufficient evidence: {pair.n} test rows of {pair.clusters} source can't tell {labels} apart."
+        text = (
+            f"Insufficient evidence: {count_of(pair.n, 'test row')} of {count_of(pair.clusters, 'source')} can't tell "
+            f"{labels} apart."
+        )
         return Sentence(text, cites)
     if len(others) > 1 and len(one.not_worse) > 1:
         tied = listed([label for label in one.values if label in one.not_worse])
@@ -261,7 +264,7 @@ def _certainty(pair: PairedDifference) -> str:
         if pair.p_value is None
         else f"p {'< 0.0001' if pair.p_value < 0.0001 else f'= {pair.p_value:.2g}'}"
     )
-    return f"{interval}{p}; {pair.n} answers from {pair.clusters} sources"
+    return f"{interval}{p}; {count_of(pair.n, 'answer')} from {count_of(pair.clusters, 'source')}"
 
 
 def _pair_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:

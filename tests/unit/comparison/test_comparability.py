@@ -83,7 +83,7 @@ DATA = {
         (
             {"model": {"name": "smollm2-135m"}},
             "warning",
-            "All runs name the base smollm2-135m; whether the weights are the same is not recorded.",
+            "Both runs name the base smollm2-135m; whether the weights are the same is not recorded.",
         ),
     ],
 )

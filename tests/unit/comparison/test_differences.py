@@ -133,6 +133,10 @@ def test_a_setting_that_one_run_does_not_record_is_no_cause(tmp_path: Path) -> N
     told = {"num_layers": 6, "optimizer": Value.unknown("no file says it")}
     comparison = against(tmp_path, told)
     assert [found.key for found in comparison.differences] == ["num_layers", "optimizer"]
+    assert follows(comparison, "optimizer") == "Whether this differs is not known: b has no record of it."
+    assert follows(against(tmp_path, {"seed": Value.unknown("no file says it")}), "seed") == (
+        "Whether this differs is not known: b has no record of it."
+    )
     assert comparison.several_at_once is None
 
 

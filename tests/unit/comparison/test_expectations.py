@@ -44,3 +44,9 @@ def test_an_unknown_count_makes_no_expectation(tmp_path: Path) -> None:
     a = make_run(tmp_path, "a")
     b = make_run(tmp_path, "b", Told(counts={"learning_rate_sum": Value.unknown("not recorded")}))
     assert expectations(intents(label_runs([a, b]))) == ()
+
+
+def test_a_restraint_that_is_not_recorded_is_not_called_none(tmp_path: Path) -> None:
+    told = Told(settings={"lora_parameters.dropout": Value.unknown("no file says it")})
+    (one,) = intents(label_runs([make_run(tmp_path, "a", told)]))
+    assert one.restraint is None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.challengers import Challenge
 from runoff.comparison.examples import examples
 from runoff.comparison.facts import listed
-from runoff.comparison.statistics import Outcome, PairedDifference
+from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
@@ -53,6 +54,10 @@ def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         yield _source_table(comparison)
 
 
+MANY = 8
+"""Runs above which not every pair has a row."""
+
+
 def _groups(comparison: Comparison) -> Iterator[Block]:
     """Which runs stand for which setting."""
     for label, group in comparison.groups.items():
@@ -82,10 +87,11 @@ def _challenge_table(found: Sequence[Challenge]) -> Table:
 
 
 def _difference_table(loss: Yardstick) -> Table:
-    labels = list(loss.values)
-    pairs: list[tuple[str, PairedDifference]] = [
-        (f"{a} - {b}", loss.pairs[a, b]) for index, a in enumerate(labels) for b in labels[index + 1 :]
-    ]
+    labels, leader = list(loss.values), loss.leader or ""
+    wanted = list(combinations(labels, 2))
+    if len(labels) > MANY:
+        wanted = [(leader, label) for label in labels if label != leader]
+    pairs = [(f"{a} - {b}", loss.pairs[a, b]) for a, b in wanted]
     pairs += [(f"{label} - base", loss.against_base[label]) for label in labels]
     rows = tuple(
         (
@@ -104,7 +110,12 @@ def _difference_table(loss: Yardstick) -> Table:
         columns,
         rows,
         (False, True, True, True, True, True),
-        note="p: sign flips of whole sources. Smallest detectable: found with 80 % power at 5 %.",
+        note="p: sign flips of whole sources. Smallest detectable: found with 80 % power at 5 %."
+        + (
+            " Of so many runs the one with the lowest loss is held against each other one."
+            if len(labels) > MANY
+            else ""
+        ),
     )
 
 

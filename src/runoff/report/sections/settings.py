@@ -53,7 +53,10 @@ def _difference_table(comparison: Comparison) -> Table:
         said.setdefault(follows, found.key)
     numeric = (False, *(True for _ in labels), False)
     return Table(
-        "Settings that differ, as they took effect", ("setting", *labels, "what follows"), tuple(rows), numeric
+        "Settings that differ or may differ, as they took effect",
+        ("setting", *labels, "what follows"),
+        tuple(rows),
+        numeric,
     )
 
 
@@ -133,6 +136,10 @@ def _reckoned(comparison: Comparison) -> Iterator[str]:
                 yield f"{key} of {side.label}: {value.origin.why}"
 
 
+def _restraint(one: Intent) -> str:
+    return "unknown" if one.restraint is None else ", ".join(one.restraint) or "none set"
+
+
 def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Capacity, budget and restraint of each run, and what such choices usually trade."""
     found = intents(comparison.sides)
@@ -141,7 +148,7 @@ def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("capacity: adapted share of the blocks", lambda one: cell(percent_text(one.blocks), one.blocks)),
         ("budget: learning rate summed, times scale", lambda one: number_cell(one.budget)),
         ("budget: epochs", lambda one: cell("unknown" if one.passes is None else f"{one.passes:.2f}", one.passes)),
-        ("restraint", lambda one: cell(", ".join(one.restraint) or "none set")),
+        ("restraint", lambda one: cell(_restraint(one))),
     )
     rows = known_rows((cell(title), *(get(one) for one in found)) for title, get in wanted)
     labels = tuple(one.label for one in found)
