@@ -38,8 +38,8 @@ def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     if None in hashes.values():
         if len(set(names.values())) == 1 and None not in names.values():
             (name,) = set(names.values())
-            text = f"{both(len(sides)).capitalize()} runs name the base {name}; whether the weights are the same is not recorded."
-            yield Check("base model", "warning", Sentence(text, cites))
+            text = f"{both(len(sides)).capitalize()} runs name the base {name}; whether the weights are the same"
+            yield Check("base model", "warning", Sentence(f"{text} is not recorded.", cites))
             return
         text = f"The base models are not known to be the same ({_each(names)})."
         yield Check("base model", "blocking", Sentence(text, cites), (HELD_OUT, VALIDATION))

@@ -115,7 +115,8 @@ def _truncation(sides: Sequence[Side]) -> Sentence | None:
     if rows_cut is None:
         limits = {side.label: side.setting("max_seq_length").value for side in sides}
         if known is None or not all(isinstance(limit, int) for limit in limits.values()):
-            return None
+            text = "Longer rows lose their end, and with it the end token; how many were cut is not recorded."
+            return Sentence(text, cites)
         short = [label for label, limit in limits.items() if limit < known]
         if not short:
             text = f"The longest row has {known:.0f} tokens, so no training row is cut in {both(len(sides))} runs."

@@ -165,6 +165,11 @@ def test_the_longest_row_says_who_cuts_it_where_the_cut_rows_were_not_counted(tm
     a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 256}, counts=counts))
     b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 512}, counts=counts))
     c = make_run(tmp_path, "c", Told(settings={"max_seq_length": 1024}, counts=counts))
+    silent = counts | {"longest_row_tokens": Value.unknown("the rows are not here")}
+    d = make_run(tmp_path, "d", Told(settings={"max_seq_length": 2000}, counts=silent))
+    assert follows(compare([a, d]), "max_seq_length") == (
+        "Longer rows lose their end, and with it the end token; how many were cut is not recorded."
+    )
     assert follows(compare([a, b]), "max_seq_length") == (
         "The longest row has 300 tokens: a cuts it, and its end token is lost."
     )
