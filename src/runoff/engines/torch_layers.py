@@ -64,7 +64,7 @@ class Linears(NamedTuple):
     @classmethod
     def of(cls, names: Sequence[str], layers: Sequence[nn.Linear]) -> Linears:
         """Stack the layers' weights, and make theirs views of the stack."""
-        weight = torch.cat([layer.weight.data for layer in layers]) if len(layers) > 1 else layers[0].weight.data
+        weight = torch.cat([layer.weight.data for layer in layers])
         biased = [layer.bias is not None for layer in layers]
         bias = None
         if any(biased):

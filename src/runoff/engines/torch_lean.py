@@ -44,14 +44,20 @@ class Rows(NamedTuple):
         return cls(spans, cos, torch.cat([-sin[..., :half], sin[..., half:]], dim=-1))
 
 
+class _HeadsKept(NamedTuple):
+    """What the norm of the heads needs: (tokens, heads + kv heads, d) before it, and the inverse of their size."""
+
+    x: torch.Tensor
+    inverse: torch.Tensor
+
+
 class _BlockKept(NamedTuple):
-    """What a block's backward pass needs."""
+    """What a block's backward pass needs. What one cheap pass gives again (the gated unit) is not among it."""
 
     x: torch.Tensor
     x_inverse: torch.Tensor
     normed: torch.Tensor
-    qkv: torch.Tensor
-    heads_inverse: torch.Tensor | None
+    heads: _HeadsKept | None
     attention: list[Kept | None]
     attended: torch.Tensor
     middle: torch.Tensor
@@ -59,7 +65,6 @@ class _BlockKept(NamedTuple):
     middle_normed: torch.Tensor
     gate_up: torch.Tensor
     lit: torch.Tensor
-    gated: torch.Tensor
     patched: dict[str, tuple[torch.Tensor, ...]]
 
 
@@ -95,7 +100,7 @@ class Block:
         """States (tokens, d) after the block."""
         normed, x_inverse = self.before.forward(x)
         qkv, of_inner = self.inner.forward(normed, patches.get("inner"))
-        attended, attention, heads_inverse = self._attend(qkv, rows, keep=keep)
+        attended, attention, heads = self._attend(qkv, rows, keep=keep)
         added, of_out = self.out.forward(attended, patches.get("out"))
         middle = added.add_(x)
         middle_normed, middle_inverse = self.between.forward(middle)
@@ -107,8 +112,8 @@ class Block:
             return y, None
         patched = {"inner": of_inner, "out": of_out, "gate_up": of_gate_up, "down": of_down}
         return y, _BlockKept(
-            x, x_inverse, normed, qkv, heads_inverse, attention, attended,
-            middle, middle_inverse, middle_normed, gate_up, lit, unit, patched,
+            x, x_inverse, normed, heads, attention, attended,
+            middle, middle_inverse, middle_normed, gate_up, lit, patched,
         )  # fmt: skip
 
     def backward(
@@ -119,7 +124,7 @@ class Block:
         def through(part: str, x: torch.Tensor, of_y: torch.Tensor, *, onward: bool = True) -> torch.Tensor:
             return self.parts[part].backward(x, patches.get(part), kept.patched[part], of_y, onward=onward)
 
-        of_unit = through("down", kept.gated, gradient)
+        of_unit = through("down", kept.lit * kept.gate_up.chunk(2, dim=1)[1], gradient)
         of_gate_up = gated_backward(kept.gate_up, kept.lit, of_unit)
         of_normed = through("gate_up", kept.middle_normed, of_gate_up)
         of_middle = self.between.backward(kept.middle, kept.middle_inverse, of_normed).add_(gradient).to(gradient.dtype)
@@ -132,12 +137,14 @@ class Block:
 
     def _attend(
         self, qkv: torch.Tensor, rows: Rows, *, keep: bool
-    ) -> tuple[torch.Tensor, list[Kept | None], torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, list[Kept | None], _HeadsKept | None]:
         split = self.heads + self.kv_heads
         heads = qkv.view(len(qkv), -1, self.width)
-        turning, inverse = heads[:, :split], None
+        turning, normed = heads[:, :split], None
         if self.heads_norm is not None:
-            turning, inverse = self.heads_norm.forward(turning)
+            before = turning
+            turning, inverse = self.heads_norm.forward(before)
+            normed = _HeadsKept(before, inverse)
         turned = _turned(turning, rows) if self.turned else turning.float()
         attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
         kept = []
@@ -148,11 +155,11 @@ class Block:
             found, of_row = attend(q, k, v, keep=keep)
             self._grouped(attended[start:stop]).copy_(self._unfolded(found))
             kept.append(of_row)
-        return attended, kept, inverse
+        return attended, kept, normed
 
     def _attend_backward(self, kept: _BlockKept, rows: Rows, gradient: torch.Tensor) -> torch.Tensor:
         split = self.heads + self.kv_heads
-        found = torch.empty_like(kept.qkv)
+        found = gradient.new_empty(len(gradient), self.inner.weight.shape[0])
         of_heads = found.view(len(found), -1, self.width)
         of_turned = torch.empty(len(found), split, self.width)
         for (start, stop), of_row in zip(rows.spans, kept.attention, strict=True):
@@ -163,9 +170,8 @@ class Block:
             of_turned[start:stop, self.heads :] = of_k.transpose(0, 1)
             of_heads[start:stop, split:] = of_v.transpose(0, 1)
         of_turning = _turned_back(of_turned, rows) if self.turned else of_turned
-        if self.heads_norm is not None and kept.heads_inverse is not None:
-            turning = kept.qkv.view(of_heads.shape)[:, :split]
-            of_turning = self.heads_norm.backward(turning, kept.heads_inverse, of_turning)
+        if self.heads_norm is not None and kept.heads is not None:
+            of_turning = self.heads_norm.backward(*kept.heads, of_turning)
         of_heads[:, :split] = of_turning
         return found
 

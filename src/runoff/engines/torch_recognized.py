@@ -50,7 +50,16 @@ def recognize(model: Any) -> Blocks:
             if (kind := _kind(module)) not in tested:
                 _self_test(inner, index, turns)
                 tested.add(kind)
+        _copy_from_the_file(model)
         return Blocks(tuple(_block(module) for module in inner.layers), turns)
+
+
+def _copy_from_the_file(model: Any) -> None:
+    """Weights may be pages of the mapped file. Stacked ones are copies; with the rest copied too, the file can go."""
+    stacked = {id(layer.weight) for module in model.model.layers for layer in _linears(module)}
+    for parameter in model.parameters():
+        if id(parameter) not in stacked:
+            parameter.data = parameter.data.clone()
 
 
 def _check_parts(module: Any) -> None:
