@@ -174,7 +174,10 @@ def _self_test(inner: Any, index: int, turns: Callable[[int], tuple[torch.Tensor
         theirs.get_submodule(name).weight.data += 0.5 * layer.lora_b @ layer.lora_a
     x = torch.randn(sum(_LENGTHS), ours.inner.weight.shape[1], generator=random)
     of_y = torch.randn(x.shape, generator=random)
-    expected, expected_gradients = _their_pass(inner, index, theirs, x, of_y, layers)
+    try:
+        expected, expected_gradients = _their_pass(inner, index, theirs, x, of_y, layers)
+    except Exception as error:  # whatever a foreign architecture trips over
+        raise Unrecognized(f"block {index} can't be run alone ({type(error).__name__})") from error
     blocks = Blocks((ours,), turns)
     y, kept = blocks.forward_kept(x, blocks.rows(_LENGTHS), 0, {0: patches}, recompute=False)
     of_x = ours.backward(kept.blocks[0], kept.rows, patches, of_y, onward=True)
@@ -217,10 +220,7 @@ def _alone(inner: Any, index: int, block: Any, row: torch.Tensor) -> torch.Tenso
     view = copy.copy(inner)
     blocks = [block if at == index else _LeftOut() for at in range(len(inner.layers))]
     view._modules = {**inner._modules, "layers": nn.ModuleList(blocks), "norm": _LeftOut()}
-    try:
-        states: torch.Tensor = view(inputs_embeds=row[None], use_cache=False).last_hidden_state[0]
-    except Exception as error:  # whatever a foreign architecture trips over
-        raise Unrecognized(f"its blocks can't be run alone ({type(error).__name__})") from error
+    states: torch.Tensor = view(inputs_embeds=row[None], use_cache=False).last_hidden_state[0]
     return states
 
 
