@@ -286,6 +286,7 @@ def test_adapter_that_reaches_below_the_trunk_does_without_it(name: str, tiny: P
     expected, expected_gradient = gradient_of(alone, batch)
     assert nats == expected
     assert np.array_equal(gradient, expected_gradient)
+    assert nats_of(engine, batch) == nats_of(alone, batch)
 
 
 def test_trunk_without_room_computes_anew(base: Base, tiny: Path) -> None:

@@ -6,20 +6,16 @@ adapters. The trunk (the blocks below the lowest adapted one) never changes, get
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import platform
 import resource
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.utils.checkpoint
 import transformers
 from torch import nn
 
@@ -29,24 +25,14 @@ from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
 from runoff.engines.torch_head import head_of, summed_nats, token_nats
 from runoff.engines.torch_layers import Adapted, Patch
-from runoff.engines.torch_lean import Blocks, Patches, Rows
+from runoff.engines.torch_lean import Blocks, Rows
 from runoff.engines.torch_recognized import Unrecognized, recognize
+from runoff.engines.torch_views import above, below, final_states, recomputed
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import EngineError, ModelError
 from runoff.plan import AdapterSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine", "open_torch"]
-
-
-class _Passthrough(nn.Module):
-    """Stands in for a block that is computed elsewhere: passes on what it is given, or the states it was made with."""
-
-    def __init__(self, states: torch.Tensor | None = None) -> None:
-        super().__init__()
-        self._states = states
-
-    def forward(self, hidden_states: torch.Tensor, *_args: Any, **_options: Any) -> torch.Tensor:
-        return hidden_states if self._states is None else self._states
 
 
 def open_torch(folder: Path, *, dtype: str, lean: bool = True) -> TorchBase:
@@ -118,8 +104,13 @@ class TorchBase:
     @property
     def blocks(self) -> nn.ModuleList:
         """The model's blocks."""
-        blocks: nn.ModuleList = self.model.model.layers
+        blocks: nn.ModuleList = self.inner.layers
         return blocks
+
+    @property
+    def inner(self) -> Any:
+        """The model without its head."""
+        return self.model.model
 
     def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> TorchEngine:
         """An engine with an adapter of this shape, or the bare base."""
@@ -144,9 +135,9 @@ class TorchBase:
     def _splits_at(self, boundary: int) -> bool:
         ids = torch.arange(16, device=self.device)[None] % self.model.config.vocab_size
         with torch.no_grad():
-            whole = _final_states(self.model.model, ids)
+            whole = final_states(self.inner, ids)
             try:
-                parts = _final_states(self._above(boundary, _final_states(self._below(boundary), ids)), ids)
+                parts = final_states(above(self.inner, boundary, final_states(below(self.inner, boundary), ids)), ids)
             except Exception:  # whatever a foreign architecture trips over when its lower blocks stand still
                 return False
         return bool(torch.equal(whole, parts))
@@ -160,45 +151,28 @@ class TorchBase:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak) * (1 if platform.system() == "Darwin" else 1024)
 
-    def _below(self, boundary: int) -> Any:
-        """A view of the same modules that ends with the states below block `boundary`."""
-        above = [_Passthrough()] * (len(self.blocks) - boundary)
-        return self._view([*self.blocks[:boundary], *above], norm=_Passthrough())
-
-    def _above(self, boundary: int, states: torch.Tensor) -> Any:
-        """A view of the same modules that starts block `boundary` from these states, whatever the ids."""
-        below = [_Passthrough()] * (boundary - 1)
-        return self._view([*below, _Passthrough(states), *self.blocks[boundary:]])
-
-    def _view(self, blocks: list[nn.Module], **others: nn.Module) -> Any:
-        inner = self.model.model
-        view = copy.copy(inner)
-        view._modules = {**inner._modules, "layers": nn.ModuleList(blocks), **others}
-        return view
-
     def hidden(self, batch: Batch, lowest_block: int) -> torch.Tensor:
         """Final hidden states (rows, width, d) under the active adapter; from the trunk if it ends below that."""
-        inner = self.model.model
+        inner = self.inner
         if 0 < self._boundary <= lowest_block:
-            inner = self._above(self._boundary, self._boundary_states(batch))
-        return _final_states(inner, self._ids(batch))
+            inner = above(inner, self._boundary, self._boundary_states(batch))
+        return final_states(inner, self._ids(batch))
 
-    def packed(self, batch: Batch, lowest_block: int, patches: Mapping[int, Patches]) -> tuple[torch.Tensor, Rows]:
-        """States (tokens, d) below a block by the lean pass; `patches` are those of the blocks between, if any."""
-        lean = self.lean
-        assert lean is not None
-        rows = lean.rows(batch.lengths)
+    def packed(self, batch: Batch, lowest_block: int) -> tuple[torch.Tensor, Rows]:
+        """Packed states (tokens, d) below the lowest adapted block, by the lean pass; from the trunk if it can."""
+        assert self.lean is not None
+        rows = self.lean.rows(batch.lengths)
         start = self._boundary if 0 < self._boundary <= lowest_block else 0
         if start:
             states = torch.cat([self._row_states(example) for example in batch.examples])
         else:
             states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
-        return lean.forward(states, rows, range(start, lowest_block), patches), rows
+        return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
 
     def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
         with torch.no_grad():
-            return _final_states(self._below(0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
+            return final_states(below(self.inner, 0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
 
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
@@ -218,7 +192,7 @@ class TorchBase:
         else:
             with torch.no_grad():
                 ids = torch.from_numpy(example.ids).to(self.device, torch.long)[None]
-                states = _final_states(self._below(self._boundary), ids)[0]
+                states = final_states(below(self.inner, self._boundary), ids)[0]
         if self.states is not None:
             self.states.put(example.key, _to_array(states))
         return states
@@ -277,7 +251,7 @@ class TorchEngine:
         for module in self.modules:
             module.train()
         torch.manual_seed(self._seeds.draw())
-        with _recomputed(self.base.blocks[self._lowest_block :] if self._checkpointing else ()):
+        with recomputed(self.base.blocks[self._lowest_block :] if self._checkpointing else ()):
             hidden, targets = self._at_targets(batch)
             nats = summed_nats(hidden, self.base.head, targets)
             (nats * weight).backward()
@@ -301,10 +275,11 @@ class TorchEngine:
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
         with torch.no_grad():
-            if self.base.lean is not None:
-                states, _ = self.base.packed(batch, len(self.base.blocks), self._patches)
+            if (lean := self.base.lean) is not None:
+                states, rows = self.base.packed(batch, self._lowest_block)
+                states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
                 at, targets = _packed_targets(batch)
-                hidden = self.base.model.model.norm(states[at])
+                hidden = self.base.inner.norm(states[at])
             else:
                 self.base.activate(self)
                 for module in self.modules:
@@ -335,10 +310,10 @@ class TorchEngine:
         at, targets = _packed_targets(batch)
         if not len(targets):
             return 0.0
-        states, rows = self.base.packed(batch, self._lowest_block, {})
+        states, rows = self.base.packed(batch, self._lowest_block)
         final, kept = lean.forward_kept(states, rows, self._lowest_block, self._patches, recompute=self._checkpointing)
         picked = final[at].requires_grad_()
-        nats = summed_nats(self.base.model.model.norm(picked), self.base.head, targets)
+        nats = summed_nats(self.base.inner.norm(picked), self.base.head, targets)
         (of_picked,) = torch.autograd.grad(nats * weight, picked)
         lean.backward(kept, self._patches, torch.zeros_like(final).index_copy_(0, at, of_picked))
         return float(nats.detach())
@@ -384,7 +359,7 @@ def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
     from peft import LoraConfig
     from peft.mapping import inject_adapter_in_model
 
-    there = dict(base.model.model.named_modules())
+    there = dict(base.inner.named_modules())
     for layer in spec.layers:
         if f"layers.{layer.block}.{layer.name}" not in there:
             raise EngineError(
@@ -429,11 +404,6 @@ def _packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return at, torch.from_numpy(batch.ids[rows, columns].astype(np.int64))
 
 
-def _final_states(inner: Any, ids: torch.Tensor) -> torch.Tensor:
-    states: torch.Tensor = inner(input_ids=ids, use_cache=False).last_hidden_state
-    return states
-
-
 def _to_array(states: torch.Tensor) -> State:
     """numpy has no bfloat16: its bits are kept as 16-bit integers."""
     plain = states.detach().cpu()
@@ -444,18 +414,3 @@ def _to_array(states: torch.Tensor) -> State:
 def _from_array(array: State) -> torch.Tensor:
     tensor = torch.from_numpy(np.array(array))
     return tensor.view(torch.bfloat16) if tensor.dtype == torch.int16 else tensor
-
-
-@contextlib.contextmanager
-def _recomputed(blocks: Iterable[Any]) -> Iterator[None]:
-    """These blocks are computed anew in the backward pass; the trunk below keeps nothing anyway."""
-    blocks = list(blocks)
-    for block in blocks:
-        block.gradient_checkpointing = True
-        block._gradient_checkpointing_func = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False)
-        block.training = True  # the flag of the block alone: transformers asks it, dropout inside does not
-    try:
-        yield
-    finally:
-        for block in blocks:
-            block.gradient_checkpointing = block.training = False

@@ -15,6 +15,7 @@ from torch import nn
 
 from runoff.engines.torch_layers import Adapted, Linears, Norm, Patch
 from runoff.engines.torch_lean import Block, Blocks
+from runoff.engines.torch_views import only
 
 __all__ = ["BOUND", "Unrecognized", "recognize"]
 
@@ -206,24 +207,11 @@ def _their_pass(
     for weight in weights:
         weight.requires_grad_()
     with torch.enable_grad():
-        outputs = [_alone(inner, index, block, row) for row in x.split(_LENGTHS)]
-        y = torch.cat(outputs)
+        alone = only(inner, index, block)
+        rows = [alone(inputs_embeds=row[None], use_cache=False).last_hidden_state[0] for row in x.split(_LENGTHS)]
+        y = torch.cat(rows)
         of_x, *of_weights = torch.autograd.grad(y, [x, *weights], of_y)
     found = [of_x]
     for layer, of_weight in zip(layers.values(), of_weights, strict=True):
         found += [0.5 * layer.lora_b.T @ of_weight, 0.5 * of_weight @ layer.lora_a.T]
     return y, found
-
-
-def _alone(inner: Any, index: int, block: Any, row: torch.Tensor) -> torch.Tensor:
-    """One row through the whole model's code with all other blocks left out."""
-    view = copy.copy(inner)
-    blocks = [block if at == index else _LeftOut() for at in range(len(inner.layers))]
-    view._modules = {**inner._modules, "layers": nn.ModuleList(blocks), "norm": _LeftOut()}
-    states: torch.Tensor = view(inputs_embeds=row[None], use_cache=False).last_hidden_state[0]
-    return states
-
-
-class _LeftOut(nn.Module):
-    def forward(self, hidden_states: torch.Tensor, *_args: Any, **_options: Any) -> torch.Tensor:
-        return hidden_states
