@@ -42,7 +42,7 @@ def recognize(model: Any) -> Blocks:
     """
     inner = model.model
     if any(parameter.device.type != "cpu" for parameter in model.parameters()):
-        raise Unrecognized("it is for CPUs")
+        raise Unrecognized("that is for CPUs")
     turns = _turns(inner)
     tested: set[Any] = set()
     with torch.no_grad():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 torch = pytest.importorskip("torch")
 
@@ -13,21 +17,21 @@ from runoff.engines.torch_head import PlainHead, summed_nats, token_nats  # noqa
 from runoff.engines.torch_layers import Norm, gated, gated_backward  # noqa: E402
 
 
-def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def gradients(function: Callable[..., torch.Tensor], inputs: list[torch.Tensor], of_y: torch.Tensor) -> list[object]:
+def gradients(function: Callable[..., Tensor], inputs: list[Tensor], of_y: Tensor) -> list[object]:
     leaves = [one.clone().requires_grad_() for one in inputs]
     return list(torch.autograd.grad(function(*leaves), leaves, of_y))
 
 
-def close(found: torch.Tensor, expected: object, bound: float = 1e-5) -> bool:
+def close(found: Tensor, expected: object, bound: float = 1e-5) -> bool:
     assert isinstance(expected, torch.Tensor)
     return bool(torch.linalg.vector_norm(found - expected) <= bound * torch.linalg.vector_norm(expected))
 
 
-def plain_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """torch's own, head by head: a group's heads lie side by side at each position of q."""
     kv_heads, tokens, width = k.shape
     heads = q.view(kv_heads, tokens, -1, width).transpose(1, 2).flatten(0, 1)
@@ -36,7 +40,7 @@ def plain_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.
     out = torch.nn.functional.scaled_dot_product_attention(
         heads[None], *[w[None] for w in wide], is_causal=True, scale=1
     )
-    folded: torch.Tensor = out[0].view(kv_heads, repeats, tokens, width).transpose(1, 2).flatten(1, 2)
+    folded: Tensor = out[0].view(kv_heads, repeats, tokens, width).transpose(1, 2).flatten(1, 2)
     return folded
 
 
@@ -73,8 +77,8 @@ def test_attention_in_bfloat16_has_float32_scores() -> None:
 def test_norm_and_its_gradient(shape: tuple[int, ...]) -> None:
     x, weight, of_y = 3 * normal(*shape), 1 + normal(*shape[1:], seed=1), normal(*shape, seed=2)
 
-    def plain(x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.nn.functional.rms_norm(x, (16,), eps=1e-3) * weight
+    def plain(x: Tensor) -> Tensor:
+        found: Tensor = torch.nn.functional.rms_norm(x, (16,), eps=1e-3) * weight
         return found
 
     norm = Norm(weight, 1e-3)
@@ -86,8 +90,8 @@ def test_norm_and_its_gradient(shape: tuple[int, ...]) -> None:
 def test_gated_unit_and_its_gradient() -> None:
     gate_up, of_y = normal(5, 24), normal(5, 12, seed=1)
 
-    def plain(gate_up: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.nn.functional.silu(gate_up[:, :12]) * gate_up[:, 12:]
+    def plain(gate_up: Tensor) -> Tensor:
+        found: Tensor = torch.nn.functional.silu(gate_up[:, :12]) * gate_up[:, 12:]
         return found
 
     y, lit = gated(gate_up)
