@@ -22,11 +22,11 @@ LOUDER = 1 + 10 * BOUND
 LEAN = ("llama", "qwen2", "qwen3", "mistral", "smollm3")
 
 
-def made(name: str, folder: Path) -> Path:
+def made(name: str, folder: Path, **settings: Any) -> Path:
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[name](**COMMON, **ARCHITECTURES[name])).float()
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[name](**COMMON | ARCHITECTURES[name] | settings)).float()
     for key, parameter in model.named_parameters():  # a fresh model's biases are 0 and its norms 1: forgetting them
         if key.endswith("bias") or "norm" in key:  # would not show
             parameter.data += 0.3 * torch.randn_like(parameter)
@@ -105,6 +105,18 @@ def test_other_architectures_keep_their_own_code_and_say_why(name: str, tmp_path
     assert facts.trunk_name == "torch"
     assert len(facts.notes) == 1
     assert facts.notes[0].startswith("The model's own code computes its blocks, not the lean pass: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mistral", {"sliding_window": 400}),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 400, "max_window_layers": 2}),
+    ],
+)
+def test_a_window_wider_than_the_self_tests_rows_is_refused_too(name: str, settings: Any, tmp_path: Path) -> None:
+    facts = open_torch(made(name, tmp_path, **settings), dtype="float32").facts
+    assert facts.notes[0].endswith(": its attention is limited to a window.")
 
 
 def test_kept_states_are_those_of_one_code(tiny: Path) -> None:

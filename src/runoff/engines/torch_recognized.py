@@ -48,6 +48,7 @@ def recognize(model: Any) -> Blocks:
     with torch.no_grad():
         for index, module in enumerate(inner.layers):
             _check_parts(module)
+            _check_reach(inner.config, module, index)
             if (kind := _kind(module)) not in tested:
                 _self_test(inner, index, turns)
                 tested.add(kind)
@@ -77,7 +78,15 @@ def _check_parts(module: Any) -> None:
     probe = torch.linspace(-4, 4, 9)
     if not torch.allclose(module.mlp.act_fn(probe), nn.functional.silu(probe)):
         raise Unrecognized("its gated units use another function than SiLU")
-    if getattr(module.self_attn, "sliding_window", None):
+
+
+def _check_reach(config: Any, module: Any, index: int) -> None:
+    """Every token must see all before it. A window wider than its rows would escape the self-test: ask the config."""
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(module.self_attn, "sliding_window", None)
+    if kinds is None:
+        window = window or getattr(config, "sliding_window", None)
+    if window or (kinds is not None and kinds[index] != "full_attention"):
         raise Unrecognized("its attention is limited to a window")
 
 
