@@ -18,9 +18,11 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("corpus/maren"), help="folder with train.jsonl and valid.jsonl"
     )
-    parser.add_argument("--rows", type=int, default=24, help="training rows used (a stated part of the data)")
-    parser.add_argument("--valid-rows", type=int, default=15)
-    parser.add_argument("--epochs", type=float, default=2.6)
+    parser.add_argument(
+        "--rows", type=int, default=32, help="training rows used, a multiple of 32; the sample has more"
+    )
+    parser.add_argument("--valid-rows", type=int, default=12)
+    parser.add_argument("--epochs", type=float, default=2.0, help="the real run: 2.6; rounded up to whole updates")
     parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
     parser.add_argument("--logs", type=int, default=1000, help="logs of 100 KB that the part `importing` imports")
     parser.add_argument("--log-megabytes", type=int, default=200, help="size of its one large log")

@@ -46,7 +46,9 @@ def make_job(options: argparse.Namespace) -> Job:
     for name, count in (("train", options.rows), ("valid", options.valid_rows)):
         lines = (options.data / f"{name}.jsonl").read_text("utf-8").splitlines(keepends=True)
         (folder / f"{name}.jsonl").write_text("".join(lines[:count]), "utf-8")
-    iterations = math.ceil(options.epochs * options.rows / 2)
+    # Whole updates: TRL counts those. It also ends one with each epoch, so rows should be a multiple of 32.
+    updates = math.ceil(options.epochs * options.rows / (Job.batch_size * Job.accumulation))
+    iterations = updates * Job.accumulation
     job = Job(
         model=str(get_model("smollm2-135m")),
         data=str(folder),
