@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -30,9 +31,14 @@ def command(
     from runoff.cli.output import say, show_plan
     from runoff.cli.progress import TrainingView
     from runoff.config import load_config
+    from runoff.engines.ranks import launched_by
     from runoff.runs import free_folder
     from runoff.training import prepare, train
 
+    launched = launched_by(os.environ)
+    if launched and launched[1] > 0:  # the first process speaks for all
+        train(load_config(config, override or ()), name or config.stem, root=runs, resume=resume, extend=extend)
+        return
     if not (resume or extend):  # before anything is loaded or counted
         free_folder(name or config.stem, runs, overwrite=overwrite)
     loaded = load_config(config, override or ())

@@ -22,6 +22,8 @@ from runoff.config import Config
 from runoff.data import Tokenizer, load_dataset, load_tokenizer
 from runoff.engines import Base, open_base
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.parallel import ParallelEngine
+from runoff.engines.ranks import Ranks, open_ranks
 from runoff.errors import ConfigError, RunError, RunoffError
 from runoff.files import write_json, write_text
 from runoff.models import get_model
@@ -36,17 +38,21 @@ from runoff.plan import (
     make_plan,
     read_model_facts,
 )
-from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record
+from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record, runs_root
 from runoff.training.loop import Ended, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
 from runoff.training.out_of_memory import naming_what_fits
 from runoff.training.recorder import Listener
 from runoff.training.resuming import check_resume, gone_on, schedule_sentence
+from runoff.training.together import agreed, follow, meet
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
 from runoff.version import __version__
 
 __all__ = ["Prepared", "prepare", "train"]
+
+_SEEDS_APART = 1_000_003
+"""Between the dropout seeds of two processes, so that those of two runs with near seeds differ too."""
 
 LOSS_DEFINITION = (
     "token-weighted mean of the cross-entropy in nats over the target tokens of the window; validation: the answers of "
@@ -97,19 +103,20 @@ def train(
     Raises:
         RunoffError: one plain sentence; the folder then says `failed`, or does not exist if nothing was started.
     """
-    goes_on = resume or extend
+    goes_on, ranks = resume or extend, open_ranks()
+    if ranks.rank > 0:
+        return _beside(ranks, RunFolder((root or runs_root()) / name), prepared or prepare(config), base, goes_on)
     folder = load_run(name, root).folder if goes_on else free_folder(name, root, overwrite=overwrite)
     ready = prepared or prepare(config, say=say)
     record, fresh = plan_record(ready.plan), _new_identity(name, ready)
     if goes_on:
         with folder.lock():
             check_resume(load_run(folder.path), fresh, record, extend=extend)
-    settings = ready.plan.settings
     with naming_what_fits(ready.plan):
-        loaded = base or open_base(ready.plan.model.folder, engine=settings.engine, dtype=settings.dtype)
+        loaded = base or _open(ready.plan)
         for note in loaded.facts.notes:
             say(note)
-        loop = _loop(ready, loaded, folder, listen, say)
+        loop = _loop(ready, loaded, folder, listen, say, ranks)
     if not goes_on:  # from here on there is something to keep
         create_run(name, root, overwrite=overwrite)
     with folder.lock():
@@ -119,33 +126,62 @@ def train(
         with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
             if identity.changed:  # and first here: what changed is not forgotten if this is killed
                 _write_plan(folder, ready.plan)
+            meet(ranks)
+            meet(ranks)  # the others have read what they need
             with _stop_on_signal() as stop_requested, naming_what_fits(ready.plan):
-                loop.stop_requested = stop_requested
+                loop.stop_requested = agreed(ranks, stop_requested)
                 ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
             mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
+    meet(ranks)
     return load_run(folder.path)
 
 
-def _loop(ready: Prepared, base: Base, folder: RunFolder, listen: Listener, say: Callable[[str], None]) -> Loop:
+def _beside(ranks: Ranks, run: RunFolder, ready: Prepared, base: Base | None, goes_on: bool) -> Run:
+    """What a process does that is not the first of its training."""
+    with naming_what_fits(ready.plan), _stop_on_signal() as stop_requested:
+        loaded = base or _open(ready.plan)
+
+        def make_loop(folder: RunFolder) -> Loop:
+            return _loop(ready, loaded, folder, lambda _event: None, lambda _text: None, ranks, run.path.parent)
+
+        follow(ranks, run, make_loop, stop_requested, goes_on=goes_on)
+    return load_run(run.path)
+
+
+def _open(plan: Plan) -> Base:
+    settings = plan.settings
+    return open_base(plan.model.folder, engine=settings.engine, dtype=settings.dtype)
+
+
+def _loop(
+    ready: Prepared,
+    base: Base,
+    folder: RunFolder,
+    listen: Listener,
+    say: Callable[[str], None],
+    ranks: Ranks,
+    root: Path | None = None,
+) -> Loop:
     plan, settings = ready.plan, ready.plan.settings
-    engine = base.attach(plan.adapter, seed=settings.seed, checkpointing=settings.grad_checkpoint)
+    seed = settings.seed + _SEEDS_APART * ranks.rank
+    engine = base.attach(plan.adapter, seed=seed, checkpointing=settings.grad_checkpoint)
     count = sum(slot.stop - slot.start for slot in engine.slots)
     if count != plan.adapter.trainable_parameters:
         raise RunError(
             f"{folder.path}: the plan counts {plan.adapter.trainable_parameters} trainable parameters, "
             f"the engine {count}. This is a bug of Runoff's, please report it."
         )
-    say(share_trunk(base, plan, ready.data, folder.path.parent))
+    say(share_trunk(base, plan, ready.data, root or folder.path.parent))
     start = initial_parameters(engine.slots, engine.parameters(), settings.seed)
     if settings.resume_adapter_file:
         start = _started_from(Path(settings.resume_adapter_file), plan)
     return Loop(
         plan=plan,
         train=ready.data.train,
-        validator=make_validator(ready.data.valid, settings) if plan.counts.validation_rows else None,
+        validator=make_validator(ready.data.valid, settings, ranks) if plan.counts.validation_rows else None,
         base=base,
-        engine=engine,
+        engine=engine if ranks.size == 1 else ParallelEngine(engine, ranks),
         optimizer=make_optimizer(settings, engine.slots),
         folder=folder,
         parameters=start,
@@ -206,7 +242,7 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
     asked: list[int] = []
 
     def ask(number: int, _frame: Any) -> None:
-        if asked:
+        if number in asked:  # a launcher passes a Ctrl-C on as SIGTERM: that is no second one
             raise KeyboardInterrupt
         asked.append(number)
 
@@ -270,7 +306,8 @@ def _new_identity(name: str, ready: Prepared) -> Identity:
         command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
         packages=_packages(),
         python=platform.python_version(),
-        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
+        | ({"processes": open_ranks().size} if open_ranks().size > 1 else {}),
         git=_git(),
         model=_model_identity(plan.model, plan.settings.model),
         tokenizer_sha256=ready.tokenizer.sha256,

@@ -1,0 +1,152 @@
+"""One training on several processes: who is who, and the one thing they do together, a sum.
+
+Owns: the Protocol, its two implementations (torch.distributed under `torchrun`, mx.distributed under `mlx.launch`), and
+what is built on a sum. Vectors cross as float32 on the processor, whatever computed them. Must not: know a training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from runoff.engines.base import Vector
+from runoff.errors import EngineError
+
+__all__ = ["ALONE", "Ranks", "gather", "launched_by", "open_ranks", "sum_numbers"]
+
+
+class Ranks(Protocol):
+    """The processes of one training, counted from 0."""
+
+    @property
+    def rank(self) -> int:
+        """This process."""
+
+    @property
+    def size(self) -> int:
+        """All of them."""
+
+    def sum_vector(self, vector: Vector) -> Vector:
+        """The sum over all processes, the same on each; every one of them must call this.
+
+        Raises:
+            EngineError: another process was lost.
+        """
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """One process: nothing to sum."""
+
+    rank: int = 0
+    size: int = 1
+
+    def sum_vector(self, vector: Vector) -> Vector:
+        return vector
+
+
+ALONE: Ranks = _Alone()
+
+
+@dataclass(frozen=True)
+class _Together:
+    rank: int
+    size: int
+    _sum: Callable[[Vector], Vector]
+
+    def sum_vector(self, vector: Vector) -> Vector:
+        with _naming_the_loss(self.rank):
+            return self._sum(np.ascontiguousarray(vector, dtype=np.float32))
+
+
+def launched_by(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """The launcher that started this process among others, `torchrun` or `mlx.launch`, and the rank it gave."""
+    if int(environment.get("WORLD_SIZE") or 1) > 1 and "RANK" in environment:
+        return "torchrun", int(environment["RANK"])
+    if "MLX_RANK" in environment:
+        return "mlx.launch", int(environment["MLX_RANK"])
+    return None
+
+
+@functools.cache
+def open_ranks() -> Ranks:
+    """Meet the other processes, once; alone if no launcher started this one.
+
+    Raises:
+        EngineError: the launcher's library is not installed, or the others can't be reached.
+    """
+    launched = launched_by(os.environ)
+    if launched is None:
+        return ALONE
+    launcher, rank = launched
+    try:
+        with _naming_the_loss(rank):
+            return _torch() if launcher == "torchrun" else _mlx()
+    except ImportError as error:
+        raise EngineError(f"{launcher} started this process, but its library is not installed ({error}).") from None
+
+
+def gather(ranks: Ranks, payload: bytes) -> list[bytes]:
+    """Every process's bytes, by rank."""
+    lengths = np.zeros(ranks.size, dtype=np.float32)
+    lengths[ranks.rank] = len(payload)
+    lengths = ranks.sum_vector(lengths)
+    table = np.zeros((ranks.size, int(lengths.max())), dtype=np.float32)
+    table[ranks.rank, : len(payload)] = np.frombuffer(payload, dtype=np.uint8)
+    table = ranks.sum_vector(table.ravel()).reshape(table.shape)
+    return [table[at, : int(length)].astype(np.uint8).tobytes() for at, length in enumerate(lengths)]
+
+
+def sum_numbers(ranks: Ranks, number: float) -> float:
+    """A sum of one number each, in full precision and in the order of the ranks."""
+    return math.fsum(struct.unpack("<d", each)[0] for each in gather(ranks, struct.pack("<d", number)))
+
+
+def _torch() -> Ranks:
+    """gloo: the vectors are on the processor, also where a GPU computes them."""
+    import torch
+    import torch.distributed
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    torch.distributed.init_process_group("gloo")
+
+    def total(vector: Vector) -> Vector:
+        tensor = torch.from_numpy(vector.copy())
+        torch.distributed.all_reduce(tensor)
+        summed: Vector = tensor.numpy()
+        return summed
+
+    return _Together(torch.distributed.get_rank(), torch.distributed.get_world_size(), total)
+
+
+def _mlx() -> Ranks:
+    import mlx.core as mx
+
+    group: Any = mx.distributed.init()
+
+    def total(vector: Vector) -> Vector:
+        summed = mx.distributed.all_sum(mx.array(vector), group=group, stream=mx.cpu)
+        return np.array(summed, dtype=np.float32)
+
+    return _Together(group.rank(), group.size(), total)
+
+
+@contextlib.contextmanager
+def _naming_the_loss(rank: int) -> Iterator[None]:
+    """Both libraries raise a RuntimeError where a connection is lost or can't be made."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(
+            f"rank {rank}: another process of this training is gone ({reason[:200]}). Start them again with --resume."
+        ) from None

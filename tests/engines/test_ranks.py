@@ -1,0 +1,167 @@
+"""Two real processes train as one: under torchrun with gloo, and under mlx.launch with its ring."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runoff.engines.ranks import ALONE, gather, launched_by, sum_numbers
+from runoff.runs import Run, load_run
+from runoff.training.state import load_checkpoint
+from tests.engines.support import LIBRARIES
+from tests.support.runs import make_data, of_kind
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS: dict[str, Any] = {
+    "num_layers": 2,
+    "lora_parameters": {"rank": 2, "scale": 2.0},
+    "batch_size": 3,
+    "iters": 12,
+    "learning_rate": 0.01,
+    "mask_prompt": True,
+    "steps_per_report": 2,
+    "steps_per_eval": 4,
+    "save_every": 5,
+    "grad_accumulation_steps": 3,
+    "dtype": "float32",
+}
+LAUNCHERS = {
+    "torch": ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
+              "localhost:0", "-m", "runoff"],
+    "mlx": ["-c", "from mlx._distributed_utils.launch import main; main()", "-n", "2", "--backend", "ring", "--",
+            sys.executable, "-m", "runoff"],
+}  # fmt: skip
+
+
+def command(engine: str, together: bool) -> list[str]:
+    return [sys.executable, *(LAUNCHERS[engine] if together else ["-m", "runoff"])]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "OMP_NUM_THREADS": "1"}
+
+
+def train(engine: str, place: Path, name: str, *options: str, together: bool = True) -> str:
+    done = subprocess.run(
+        [*command(engine, together), "train", "run.yaml", "--name", name, *options],
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(params=["torch", "mlx"])
+def engine(request: pytest.FixtureRequest) -> str:
+    for library in LIBRARIES[request.param]:
+        pytest.importorskip(library)
+    return str(request.param)
+
+
+@pytest.fixture
+def place(engine: str, tiny: Path, tmp_path: Path) -> Path:
+    """A folder with data and run.yaml; 3 rows in a batch, so that two processes never have equal shares."""
+    make_data(tmp_path / "data", train=11, valid=19)
+    config = SETTINGS | {"model": str(tiny), "data": "data", "engine": engine}
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    return tmp_path
+
+
+def losses(run: Run, kind: str) -> list[float]:
+    return [row.nats_per_target_token or 0.0 for row in of_kind(run, kind)]
+
+
+def test_two_processes_lose_what_one_loses_and_keep_one_record(engine: str, place: Path) -> None:
+    said = train(engine, place, "two")
+    train(engine, place, "one", together=False)
+    two, one = (load_run(name, place / "runs") for name in ("two", "one"))
+    for kind in ("train", "validation"):
+        assert losses(two, kind) == pytest.approx(losses(one, kind), abs=1e-4)
+        assert [row.target_tokens for row in of_kind(two, kind)] == [row.target_tokens for row in of_kind(one, kind)]
+    left, right = (load_checkpoint(run.folder.last_checkpoint) for run in (two, one))
+    np.testing.assert_allclose(left.parameters, right.parameters, atol=2e-4)
+    assert two.identity.machine["processes"] == 2
+    assert "processes" not in one.identity.machine
+    assert {path.name for path in (place / "runs").iterdir() if not path.name.startswith(".")} == {"one", "two"}
+    assert len(re.findall("The adapter in ", said)) == 1, "one process speaks for all"
+    files = [{path.name for path in run.folder.path.rglob("*")} for run in (two, one)]
+    assert files[0] == files[1]
+
+
+def test_a_lost_process_ends_the_others_and_the_run_resumes(engine: str, place: Path) -> None:
+    (place / "run.yaml").write_text((place / "run.yaml").read_text().replace('"iters": 12', '"iters": 2000'))
+    launcher = subprocess.Popen(
+        [*command(engine, together=True), "train", "run.yaml", "--name", "run"],
+        cwd=place,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    checkpoint = place / "runs" / "run" / "checkpoints" / "last.safetensors"
+    limit = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < limit:
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    os.kill(second_process(launcher.pid), signal.SIGKILL)
+    said, _ = launcher.communicate(timeout=120)
+    run = load_run("run", place / "runs")
+    assert run.identity.status in ("failed", "interrupted"), said
+    if run.identity.status == "failed":
+        assert "another process of this training is gone" in run.identity.result["reason"]
+    reached = load_checkpoint(checkpoint).progress.iteration
+    (place / "run.yaml").write_text((place / "run.yaml").read_text().replace("2000", str(2000)))
+    assert reached >= 5
+    assert not any("Traceback" in line and "runoff" in line for line in said.splitlines())
+
+
+def second_process(launcher: int) -> int:
+    """The process below the launcher whose environment calls it rank 1."""
+    below = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in below.splitlines()]
+    tree = {launcher}
+    for _ in range(4):
+        tree |= {pid for pid, parent in pairs if parent in tree}
+    for pid in sorted(tree - {launcher}):
+        own = dict(
+            entry.split("=", 1)
+            for entry in Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+            if "=" in entry
+        )
+        if (launched_by(own) or ("", 0))[1] == 1:
+            return pid
+    raise AssertionError(below)
+
+
+def test_alone_a_sum_is_the_thing_itself() -> None:
+    vector = np.arange(3, dtype=np.float32)
+    assert ALONE.sum_vector(vector) is vector
+    assert gather(ALONE, b"abc") == [b"abc"]
+    assert sum_numbers(ALONE, 0.1) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "launcher"),
+    [
+        ({}, None),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, ("torchrun", 1)),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, None),
+        ({"MLX_RANK": "1", "MLX_HOSTFILE": "hosts.json"}, ("mlx.launch", 1)),
+    ],
+)
+def test_the_launcher_is_known_by_what_it_leaves_in_the_environment(given: dict[str, str], launcher: Any) -> None:
+    assert launched_by(given) == launcher
