@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from runoff.engines.ranks import ALONE, gather, launched_by, sum_numbers
+from runoff.config import load_config
+from runoff.engines.base import Vector
+from runoff.engines.parallel import ParallelEngine, restore_random_state
+from runoff.engines.ranks import ALONE, Ranks, gather, launched_by, sum_numbers
 from runoff.runs import Run, load_run
+from runoff.training import train as train_alone
 from runoff.training.state import load_checkpoint
-from tests.engines.support import LIBRARIES
+from tests.engines.support import LIBRARIES, batch_of, spec_for, trained
+from tests.support.fake_engine import FakeBase
 from tests.support.runs import make_data, of_kind
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,22 +53,18 @@ LAUNCHERS = {
 }  # fmt: skip
 
 
-def command(engine: str, together: bool) -> list[str]:
-    return [sys.executable, *(LAUNCHERS[engine] if together else ["-m", "runoff"])]
-
-
 def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "OMP_NUM_THREADS": "1"}
 
 
-def train(engine: str, place: Path, name: str, *options: str, together: bool = True) -> str:
+def train(engine: str, place: Path, name: str, *options: str) -> str:
     done = subprocess.run(
-        [*command(engine, together), "train", "run.yaml", "--name", name, *options],
+        [sys.executable, *LAUNCHERS[engine], "train", "run.yaml", "--name", name, *options],
         cwd=place,
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,7 +82,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def place(engine: str, tiny: Path, tmp_path: Path) -> Path:
     """A folder with data and run.yaml; 3 rows in a batch, so that two processes never have equal shares."""
     make_data(tmp_path / "data", train=11, valid=19)
-    config = SETTINGS | {"model": str(tiny), "data": "data", "engine": engine}
+    config = SETTINGS | {"model": str(tiny), "data": str(tmp_path / "data"), "engine": engine}
     (tmp_path / "run.yaml").write_text(json.dumps(config))
     return tmp_path
 
@@ -87,8 +93,8 @@ def losses(run: Run, kind: str) -> list[float]:
 
 def test_two_processes_lose_what_one_loses_and_keep_one_record(engine: str, place: Path) -> None:
     said = train(engine, place, "two")
-    train(engine, place, "one", together=False)
-    two, one = (load_run(name, place / "runs") for name in ("two", "one"))
+    two = load_run("two", place / "runs")
+    one = train_alone(load_config(place / "run.yaml"), "one", root=place / "runs")
     for kind in ("train", "validation"):
         assert losses(two, kind) == pytest.approx(losses(one, kind), abs=1e-4)
         assert [row.target_tokens for row in of_kind(two, kind)] == [row.target_tokens for row in of_kind(one, kind)]
@@ -103,9 +109,9 @@ def test_two_processes_lose_what_one_loses_and_keep_one_record(engine: str, plac
 
 
 def test_a_lost_process_ends_the_others_and_the_run_resumes(engine: str, place: Path) -> None:
-    (place / "run.yaml").write_text((place / "run.yaml").read_text().replace('"iters": 12', '"iters": 2000'))
+    (place / "run.yaml").write_text((place / "run.yaml").read_text().replace('"iters": 12', '"iters": 200'))
     launcher = subprocess.Popen(
-        [*command(engine, together=True), "train", "run.yaml", "--name", "run"],
+        [sys.executable, *LAUNCHERS[engine], "train", "run.yaml", "--name", "run"],
         cwd=place,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -113,20 +119,23 @@ def test_a_lost_process_ends_the_others_and_the_run_resumes(engine: str, place: 
         text=True,
     )
     checkpoint = place / "runs" / "run" / "checkpoints" / "last.safetensors"
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 240
     while not checkpoint.exists() and time.monotonic() < limit:
         assert launcher.poll() is None
         time.sleep(0.05)
     os.kill(second_process(launcher.pid), signal.SIGKILL)
-    said, _ = launcher.communicate(timeout=120)
+    said, _ = launcher.communicate(timeout=240)
     run = load_run("run", place / "runs")
     assert run.identity.status in ("failed", "interrupted"), said
     if run.identity.status == "failed":
         assert "another process of this training is gone" in run.identity.result["reason"]
     reached = load_checkpoint(checkpoint).progress.iteration
-    (place / "run.yaml").write_text((place / "run.yaml").read_text().replace("2000", str(2000)))
     assert reached >= 5
-    assert not any("Traceback" in line and "runoff" in line for line in said.splitlines())
+    if engine == "torch":
+        train(engine, place, "run", "--resume")
+    else:  # a number of processes is no setting: one goes on where two were
+        train_alone(load_config(place / "run.yaml"), "run", root=place / "runs", resume=True)
+    assert load_run("run", place / "runs").identity.result["iterations"] == 200
 
 
 def second_process(launcher: int) -> int:
@@ -145,6 +154,71 @@ def second_process(launcher: int) -> int:
         if (launched_by(own) or ("", 0))[1] == 1:
             return pid
     raise AssertionError(below)
+
+
+@dataclass
+class Played:
+    """One of several processes, played by a thread."""
+
+    rank: int
+    size: int
+    barrier: threading.Barrier
+    table: list[Any]
+
+    def sum_vector(self, vector: Vector) -> Vector:
+        self.table[self.rank] = vector
+        self.barrier.wait()
+        total: Vector = np.sum(self.table, axis=0, dtype=np.float32)
+        self.barrier.wait()
+        return total
+
+
+def played(size: int, work: Callable[[Ranks], Any]) -> list[Any]:
+    """What each of them returns."""
+    barrier, table = threading.Barrier(size), [None] * size
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(work, [Played(rank, size, barrier, table) for rank in range(size)]))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_bytes_and_numbers_reach_everyone_whole(size: int) -> None:
+    payloads = [bytes(range(rank * 7)) for rank in range(size)]
+    assert played(size, lambda ranks: gather(ranks, payloads[ranks.rank])) == [payloads] * size
+    numbers = [1e16, 1.0, -1e16][:size]
+    assert played(size, lambda ranks: sum_numbers(ranks, numbers[ranks.rank])) == [math.fsum(numbers)] * size
+
+
+def test_random_states_are_each_processes_own_and_survive_another_number_of_them(tiny: Path) -> None:
+    spec, batch = spec_for(tiny, dropout=0.5), batch_of(9, 11, 13)
+
+    def made(ranks: Ranks) -> ParallelEngine:
+        engine = ParallelEngine(FakeBase().attach(spec, seed=ranks.rank), ranks)
+        trained(engine)
+        return engine
+
+    def state_and_gradient(ranks: Ranks) -> tuple[bytes, Any]:
+        engine = made(ranks)
+        engine.accumulate(batch)
+        engine.take_gradient()
+        state = engine.random_state()
+        engine.accumulate(batch)
+        return state, engine.take_gradient()
+
+    (state, gradient), (other_state, other_gradient) = played(2, state_and_gradient)
+    assert state == other_state
+    assert np.array_equal(gradient, other_gradient)
+
+    def again(ranks: Ranks) -> Any:
+        engine = made(ranks)
+        restore_random_state(engine, state)
+        engine.accumulate(batch)
+        return engine.take_gradient()
+
+    assert all(np.array_equal(each, gradient) for each in played(2, again))
+    played(3, again)
+    alone = FakeBase().attach(spec, seed=5)
+    restore_random_state(alone, state)
+    restore_random_state(alone, alone.random_state())
 
 
 def test_alone_a_sum_is_the_thing_itself() -> None:

@@ -20,7 +20,9 @@ from runoff.engines.base import Engine, Vector
 from runoff.engines.ranks import Ranks, gather, sum_numbers
 from runoff.plan import Slot
 
-__all__ = ["ParallelEngine"]
+__all__ = ["ParallelEngine", "restore_random_state"]
+
+_MARK = b"ranks:"
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,21 @@ class ParallelEngine:
     def random_state(self) -> bytes:
         """Of every process, since each draws its own dropout."""
         states = gather(self.ranks, self.engine.random_state())
-        return json.dumps([base64.b64encode(state).decode() for state in states]).encode()
+        return _MARK + json.dumps([base64.b64encode(state).decode() for state in states]).encode()
 
     def set_random_state(self, state: bytes) -> None:
         """This process's own; one that was not there before keeps its fresh one."""
-        states = json.loads(state)
+        states = _states(state)
         if self.ranks.rank < len(states):
-            self.engine.set_random_state(base64.b64decode(states[self.ranks.rank]))
+            self.engine.set_random_state(states[self.ranks.rank])
+
+
+def restore_random_state(engine: Engine, state: bytes) -> None:
+    """Go on from a checkpoint's random state, whatever number of processes made it."""
+    engine.set_random_state(state if isinstance(engine, ParallelEngine) else _states(state)[0])
+
+
+def _states(state: bytes) -> list[bytes]:
+    if not state.startswith(_MARK):
+        return [state]
+    return [base64.b64decode(each) for each in json.loads(state.removeprefix(_MARK))]

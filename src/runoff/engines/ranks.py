@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import math
 import os
+import platform
+import queue
 import struct
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -54,6 +58,7 @@ class _Alone:
 
 
 ALONE: Ranks = _Alone()
+_ONE = np.ones(1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,13 @@ class _Together:
     _sum: Callable[[Vector], Vector]
 
     def sum_vector(self, vector: Vector) -> Vector:
+        """With a one at both ends: MLX's ring has been seen to return a sum that was cut off by a lost process."""
+        counted = np.concatenate([_ONE, vector.astype(np.float32, copy=False), _ONE])
         with _naming_the_loss(self.rank):
-            return self._sum(np.ascontiguousarray(vector, dtype=np.float32))
+            total = self._sum(counted)
+            if total[0] != self.size or total[-1] != self.size:
+                raise RuntimeError("a sum was cut off")
+        return total[1:-1]
 
 
 def launched_by(environment: Mapping[str, str]) -> tuple[str, int] | None:
@@ -116,7 +126,7 @@ def _torch() -> Ranks:
     import torch.distributed
 
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     torch.distributed.init_process_group("gloo")
 
     def total(vector: Vector) -> Vector:
@@ -129,6 +139,7 @@ def _torch() -> Ranks:
 
 
 def _mlx() -> Ranks:
+    """The ring tells of a lost process only those that wait for it just then; later sums would wait for ever."""
     import mlx.core as mx
 
     group: Any = mx.distributed.init()
@@ -137,7 +148,49 @@ def _mlx() -> Ranks:
         summed = mx.distributed.all_sum(mx.array(vector), group=group, stream=mx.cpu)
         return np.array(summed, dtype=np.float32)
 
-    return _Together(group.rank(), group.size(), total)
+    own = json.dumps([platform.node(), os.getpid()]).encode()
+    met = [json.loads(each) for each in gather(_Together(group.rank(), group.size(), total), own)]
+    here = [process for host, process in met if host == platform.node()]
+    worker = _Worker(total, lambda: all(map(_lives, here)))
+    return _Together(group.rank(), group.size(), worker)
+
+
+class _Worker:
+    """Calls a function in a thread of its own, and gives up when the processes it waits for have ended."""
+
+    def __init__(self, work: Callable[[Vector], Vector], all_live: Callable[[], bool]) -> None:
+        self._work, self._all_live = work, all_live
+        self._asked: queue.SimpleQueue[Vector] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Vector | RuntimeError] = queue.SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def __call__(self, vector: Vector) -> Vector:
+        self._asked.put(vector)
+        while True:
+            with contextlib.suppress(queue.Empty):
+                done = self._done.get(timeout=1.0)
+                if isinstance(done, RuntimeError):
+                    raise done
+                return done
+            if not self._all_live():
+                raise RuntimeError("it has ended")
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._done.put(self._work(self._asked.get()))
+            except RuntimeError as error:
+                self._done.put(error)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -119,18 +119,18 @@ def train(
         loop = _loop(ready, loaded, folder, listen, say, ranks)
     if not goes_on:  # from here on there is something to keep
         create_run(name, root, overwrite=overwrite)
-    with folder.lock():
+    with folder.lock(), _stop_on_signal() as stop_requested:
         identity = _taken_up(folder, ready, fresh, loop, say, extend=extend) if goes_on else fresh
         if not goes_on:  # run.json comes last: a start that is killed before it is no run
             _write_plan(folder, ready.plan)
-        with _marked(folder, identity.model_copy(update={"engine": asdict(loaded.facts)})) as mark:
+        identity = identity.model_copy(update={"engine": asdict(loaded.facts)})
+        with _marked(folder, identity) as mark, naming_what_fits(ready.plan):
             if identity.changed:  # and first here: what changed is not forgotten if this is killed
                 _write_plan(folder, ready.plan)
             meet(ranks)
             meet(ranks)  # the others have read what they need
-            with _stop_on_signal() as stop_requested, naming_what_fits(ready.plan):
-                loop.stop_requested = agreed(ranks, stop_requested)
-                ended = loop.run()
+            loop.stop_requested = agreed(ranks, stop_requested)
+            ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
             mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
     meet(ranks)

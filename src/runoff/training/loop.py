@@ -17,6 +17,7 @@ import numpy as np
 
 from runoff.data import Batch, Encoded, epoch_order, make_batch
 from runoff.engines.base import Base, Engine, Vector
+from runoff.engines.parallel import restore_random_state
 from runoff.engines.scoring import ScoredRow, mean_loss
 from runoff.errors import EngineError, RunError
 from runoff.evaluation import held_out_loss
@@ -102,7 +103,7 @@ class Loop:
         self.parameters = checkpoint.parameters.copy()
         self.optimizer.state |= {name: array.copy() for name, array in checkpoint.optimizer.items()}
         self.engine.set_parameters(self.parameters)
-        self.engine.set_random_state(checkpoint.random_state)
+        restore_random_state(self.engine, checkpoint.random_state)
         if self.progress.pending_batches:
             self.engine.add_gradient(checkpoint.gradient)
         self.folder.take_back(self.progress.iteration, self.progress.metrics_bytes)
