@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,19 @@ def test_the_folder_can_be_watched_while_it_fills(tiny: Path, data: Path, tmp_pa
         pass
     plan = json.loads(run.folder.plan.read_text("utf-8"))
     assert not [finding for finding in plan["findings"] if finding["code"] == "I105"]
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "run-5"), (1, "run-6")])
+def test_the_documents_examples_run_as_they_stand(
+    tiny: Path, data: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    """But for the model, which would have to be fetched."""
+    pytest.importorskip(("mlx_lm", "accelerate")[number])
+    page = (Path(__file__).parents[2] / "docs" / "callbacks.md").read_text("utf-8")
+    block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
+    monkeypatch.chdir(data.parent)
+    exec(compile(block.replace("Qwen/Qwen3-0.6B", str(tiny)), "callbacks.md", "exec"), {})
+    run = load_run(name, data.parent / "runs")
+    assert run.identity.status == "finished"
+    assert run.folder.has_adapter
+    assert run.identity.data["train"]["rows"] == 11

@@ -22,6 +22,9 @@ __all__ = ["ALARMS", "Alarm", "Lookout", "Validation", "look", "trend"]
 UNIT = "nats per target token"
 STRICT = 0.99
 FEWEST_REPORTS = 8
+MOST_REPORTS = 500
+"""Looked back on, with the first three, so that a look costs the same in a run of any length."""
+
 FEWEST_UPDATES = 50
 """Before so many updates it is too early to say that nothing was learnt."""
 
@@ -61,7 +64,7 @@ class Validation:
 
 @dataclass
 class Lookout:
-    """What has been seen so far: every reported training loss, and the validations that alarms compare."""
+    """What has been seen so far: the reported training losses, and the validations that alarms compare."""
 
     learning_rate: float
     optimizer_updates: int = 0
@@ -76,6 +79,8 @@ class Lookout:
         self.optimizer_updates = optimizer_updates
         if nats_per_target_token is not None:
             self.training.append(nats_per_target_token)
+            if len(self.training) > MOST_REPORTS:
+                del self.training[3]
 
     def validate(self, validation: Validation, optimizer_updates: int) -> None:
         """A validation was made."""

@@ -11,7 +11,7 @@ from tests.support.runs import Killed, assert_same, fake_train, killer, make_con
 
 from runoff.engines.scoring import ScoredRow
 from runoff.runs import load_run
-from runoff.training.alarms import Alarm, Lookout, Validation, look, trend
+from runoff.training.alarms import MOST_REPORTS, Alarm, Lookout, Validation, look, trend
 
 RANDOM = np.random.default_rng(11)
 HARD = RANDOM.normal(2.0, 0.6, 60)
@@ -118,6 +118,13 @@ def test_losses_that_only_scatter_or_fall_raise_no_alarm_but_no_learning() -> No
                 lookout.validate(validation(at * 10 + seed * 1000 + (at > 0), -0.5 * (1 - np.exp(-at / 15))), at)
             alarms += [alarm.code for alarm in look(lookout)]
     assert alarms == []
+
+
+def test_a_long_run_costs_no_more_to_look_at() -> None:
+    lookout = Lookout(1e-4)
+    for at in range(2 * MOST_REPORTS):
+        lookout.report(float(at), at)
+    assert lookout.training == [0.0, 1.0, 2.0, *map(float, range(MOST_REPORTS + 3, 2 * MOST_REPORTS))]
 
 
 def test_the_trend_is_that_of_the_same_rows() -> None:
