@@ -6,6 +6,7 @@ what is built on a sum. Vectors cross as float32 on the processor, whatever comp
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -128,6 +129,7 @@ def _torch() -> Ranks:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     torch.distributed.init_process_group("gloo")
+    atexit.register(torch.distributed.destroy_process_group)  # its threads must not outlive the interpreter
 
     def total(vector: Vector) -> Vector:
         tensor = torch.from_numpy(vector.copy())
