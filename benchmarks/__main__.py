@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import importing, job, startup, training
+from benchmarks import importing, job, scoring, startup, training
 
-PARTS = {"training": training.run, "startup": startup.run, "importing": importing.run}
+PARTS = {"training": training.run, "scoring": scoring.run, "startup": startup.run, "importing": importing.run}
 
 
 def main() -> None:
@@ -23,6 +23,9 @@ def main() -> None:
     )
     parser.add_argument("--valid-rows", type=int, default=12)
     parser.add_argument("--epochs", type=float, default=2.0, help="the real run: 2.6; rounded up to whole updates")
+    parser.add_argument("--eval-rows", type=int, default=24, help="answers scored in the part scoring")
+    parser.add_argument("--answers", type=int, default=16, help="answers generated in the part scoring, for each model")
+    parser.add_argument("--answer-tokens", type=int, default=32, help="the longest of them")
     parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
     parser.add_argument("--logs", type=int, default=1000, help="logs of 100 KB that the part `importing` imports")
     parser.add_argument("--log-megabytes", type=int, default=200, help="size of its one large log")

@@ -261,6 +261,16 @@ def test_decoder_continues_as_the_scorer_scores(base: Base, tiny: Path) -> None:
         decoder.push(targets.astype(np.int32))
 
 
+def test_log_chances_are_those_that_the_scores_come_from(base: Base, tiny: Path) -> None:
+    engine, batch = base.attach(spec_for(tiny)), batch_of(17, 23)
+    trained(engine)
+    found = engine.log_chances(batch)
+    for scores, chances, ids, targets in zip(engine.score(batch), found, batch.ids, batch.targets, strict=True):
+        np.testing.assert_allclose(np.exp(chances.astype(np.float64)).sum(axis=1), 1, rtol=0, atol=1e-5)
+        nats = -chances[np.arange(len(scores)), ids[targets] % chances.shape[1]]
+        np.testing.assert_allclose(nats, scores, rtol=0, atol=1e-5)
+
+
 def test_trunk_serves_rows_that_were_kept_among_others(base: Base, tiny: Path) -> None:
     engine, row = base.attach(spec_for(tiny)), example(19, 6, seed=1)
     trained(engine)

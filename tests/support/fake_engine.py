@@ -107,6 +107,12 @@ class FakeEngine:
         nats, _ = self._nats(present, target, np.ones((len(target), 1)))
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
+    def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        present, _ = _pairs(batch)
+        logits = self.logits(present)
+        chances = (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
+        return list(np.split(chances, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> FakeDecoder:
         return FakeDecoder(self, np.array([prompt[-1] for prompt in prompts], dtype=np.int64))
 

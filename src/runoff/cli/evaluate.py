@@ -28,7 +28,11 @@ def command(
     measures: Annotated[
         list[str] | None, typer.Option("--measure", help="Your own measure: module:function or file.py:function.")
     ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.0,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")] = 0.0,
+    sampled: Annotated[
+        float | None,
+        typer.Option("--sampled", min=0.0, help="Answer the test questions a second time, drawn at this temperature."),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option("--judge", help="Address of an OpenAI-compatible server whose model judges pairs of answers."),
@@ -51,22 +55,36 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Score runs and their base on a held-out test set; what is stored already is not computed again."""
-    from runoff.cli.output import say, show_evaluations
-    from runoff.evaluation import Answering, evaluate
-    from runoff.runs import load_run
+    """Score runs and their base on a held-out test set; what is stored already is not computed again.
 
-    wanted = Answering(questions, temperature=temperature, prompts=prompts, own_measures=tuple(measures or ()))
-    loaded = [load_run(run, root) for run in runs]
+    A run that can't be measured is named and left out, and the exit code is 1.
+    """
+    from runoff.cli.evaluation_tables import show_evaluations
+    from runoff.cli.loading import loaded_runs
+    from runoff.cli.output import say
+    from runoff.evaluation import Answering, evaluate
+
+    wanted = Answering(
+        questions,
+        temperature=temperature,
+        sampled_temperature=sampled,
+        prompts=prompts,
+        own_measures=tuple(measures or ()),
+    )
+    loaded = loaded_runs(runs, root, say)
     found = evaluate(loaded, test, answering=wanted if answers else None, say=say)
     show_evaluations(found)
+    measured = [run for run in loaded if run.name in {one.run for one in found}]
     if judge:
         from runoff.evaluation.judge import Judging, judge_runs
 
         key = os.environ.get("RUNOFF_JUDGE_KEY")
-        judge_runs(loaded, found, Judging(judge, judge_model, judge_offline, judge_questions), say=say, key=key)
+        judging = Judging(judge, judge_model, judge_offline, judge_questions)
+        judge_runs(measured, found, judging, say=say, key=key)
     if harness:
         from runoff.evaluation.harness import run_harness
 
         tasks = [task.strip() for task in harness.split(",") if task.strip()]
-        run_harness(loaded, found, tasks, limit=harness_limit, say=say)
+        run_harness(measured, found, tasks, limit=harness_limit, say=say)
+    if len(found) < len(set(runs)):
+        raise typer.Exit(1)

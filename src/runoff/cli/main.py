@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from runoff.cli import adapter, check, compare, data, evaluate, import_, model, runs, show, side_by_side, train, watch
+from runoff.cli import (
+    adapter,
+    check,
+    compare,
+    data,
+    evaluate,
+    generate,
+    import_,
+    model,
+    runs,
+    show,
+    side_by_side,
+    train,
+    watch,
+)
 from runoff.errors import RunoffError
 
 __all__ = ["app", "run"]
@@ -30,6 +44,7 @@ app.command("train")(train.command)
 app.command("watch")(watch.command)
 app.command("import")(import_.command)
 app.command("evaluate")(evaluate.command)
+app.command("generate")(generate.command)
 app.command("side-by-side")(side_by_side.command)
 app.command("compare")(compare.command)
 app.command("runs")(runs.command)

@@ -15,15 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runoff.report.numbers import loss_text, number_text
+from runoff.report.numbers import number_text
 
 if TYPE_CHECKING:
-    from runoff.evaluation import Estimate, Evaluation
     from runoff.plan import Plan
     from runoff.report import Report
     from runoff.runs import Run, Value
 
-__all__ = ["console", "print_report", "say", "show_evaluations", "show_plan", "show_run", "show_runs"]
+__all__ = ["console", "print_report", "say", "show_plan", "show_run", "show_runs"]
 
 
 def console() -> Console:
@@ -63,25 +62,6 @@ def show_plan(plan: Plan) -> None:
     out.print(table)
     for finding in plan.findings:
         out.print(Text(str(finding)))
-
-
-def show_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    """Held-out loss of every run and the base."""
-    from runoff.evaluation import held_out_loss
-
-    table = Table(title="Held-out loss (nats per target token)", title_justify="left")
-    for heading in ("run", "loss", "95 % interval", "answers", "sources"):
-        table.add_column(heading, justify="left" if heading == "run" else "right")
-    if evaluations:
-        table.add_row("base", *_estimate_cells(held_out_loss(evaluations[0].base_rows)))
-    for evaluation in evaluations:
-        table.add_row(evaluation.run, *_estimate_cells(held_out_loss(evaluation.rows)))
-    console().print(table)
-
-
-def _estimate_cells(estimate: Estimate) -> tuple[str, str, str, str]:
-    interval = "unknown" if estimate.low is None else f"{loss_text(estimate.low)} to {loss_text(estimate.high)}"
-    return loss_text(estimate.value), interval, str(estimate.n), str(estimate.clusters)
 
 
 def print_report(report: Report, *, brief: bool = False) -> None:

@@ -70,6 +70,9 @@ class Engine(Protocol):
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Without dropout or gradient: for each row the nats of its target tokens, in order."""
 
+    def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        """Without dropout or gradient: for each row the log of every token's chance at its targets, (targets, all)."""
+
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Decoder:
         """Start to continue these prompts, without dropout."""
 

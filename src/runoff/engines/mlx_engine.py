@@ -25,7 +25,7 @@ from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_li
 from runoff.data import Batch, Encoded
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.mlx_decoder import MlxDecoder
-from runoff.engines.mlx_head import nats_and_gradient, token_nats
+from runoff.engines.mlx_head import log_chances, nats_and_gradient, token_nats
 from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
@@ -264,6 +264,15 @@ class MlxEngine:
         nats = _float64(token_nats(hidden, self.base.head, targets))
         mx.clear_cache()
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
+    def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        """Logs of all tokens' chances at each row's targets."""
+        self.base.activate(self)
+        self._adapter.eval()
+        hidden, _ = self._at_targets(batch, self.base.blocks)
+        chances: npt.NDArray[np.float32] = np.array(log_chances(hidden, self.base.head))
+        mx.clear_cache()
+        return list(np.split(chances, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> MlxDecoder:
         """Start to continue these prompts."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 
-__all__ = ["Head", "nats_and_gradient", "token_nats"]
+__all__ = ["Head", "log_chances", "nats_and_gradient", "token_nats"]
 
 CHUNK_ROWS = 64
 """Rows of logits made at once: 64 x 49,152 float32 is 13 MB. MLX works on about ten chunks at a time."""
@@ -25,6 +25,12 @@ def token_nats(hidden: mx.array, head: Head, targets: mx.array) -> mx.array:
         return mx.zeros(0)
     (nats,) = _in_turn(lambda rows, wanted: (_nats(rows, head, wanted),), hidden, targets)
     return nats
+
+
+def log_chances(hidden: mx.array, head: Head) -> mx.array:
+    """Log of every token's chance. hidden: (n, d). Returns (n, vocabulary) float32."""
+    logits = head(hidden).astype(mx.float32)
+    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
 def nats_and_gradient(hidden: mx.array, head: Head, targets: mx.array) -> tuple[mx.array, mx.array]:

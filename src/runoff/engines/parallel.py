@@ -64,6 +64,10 @@ class ParallelEngine:
         """As the engine does."""
         return self.engine.score(batch)
 
+    def log_chances(self, batch: Batch) -> Any:
+        """As the engine does."""
+        return self.engine.log_chances(batch)
+
     def decoder(self, prompts: Sequence[np.ndarray[Any, np.dtype[np.int32]]]) -> Any:
         """As the engine does."""
         return self.engine.decoder(prompts)

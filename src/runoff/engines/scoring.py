@@ -45,9 +45,13 @@ class ScoredRow:
         )
 
 
-def scoring_batches(examples: Sequence[Encoded]) -> tuple[Batch, ...]:
-    """Batches of near lengths, the same for every run."""
-    order = fixed_order([len(example.ids) for example in examples], SCORING_BATCH_ROWS)
+def scoring_batches(examples: Sequence[Encoded], rows: int = SCORING_BATCH_ROWS) -> tuple[Batch, ...]:
+    """Batches of near lengths, the same for every run.
+
+    With a single row in each, a score is a function of the base, the adapter and the row alone, to the bit: sums in a
+    larger product come out differently in the last place, and so would a run's score by the company it is loaded in.
+    """
+    order = fixed_order([len(example.ids) for example in examples], rows)
     return tuple(make_batch([examples[index] for index in rows]) for rows in order)
 
 

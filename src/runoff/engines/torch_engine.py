@@ -23,7 +23,7 @@ from runoff.data import Batch, Encoded
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
-from runoff.engines.torch_head import head_of, summed_nats, token_nats
+from runoff.engines.torch_head import head_of, log_chances, summed_nats, token_nats
 from runoff.engines.torch_layers import Adapted, Patch
 from runoff.engines.torch_lean import Blocks, Rows
 from runoff.engines.torch_recognized import Unrecognized, recognize
@@ -275,25 +275,36 @@ class TorchEngine:
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
         with torch.no_grad():
-            if (lean := self.base.lean) is not None:
-                states, rows = self.base.packed(batch, self._lowest_block)
-                states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
-                at, targets = _packed_targets(batch)
-                hidden = self.base.inner.norm(states[at])
-            else:
-                self.base.activate(self)
-                for module in self.modules:
-                    module.eval()
-                hidden, targets = self._at_targets(batch)
+            hidden, targets = self._predicting(batch)
             nats = token_nats(hidden, self.base.head, targets).double().cpu().numpy()
-        counts = batch.targets.sum(axis=1)
-        return list(np.split(nats, np.cumsum(counts)[:-1]))
+        return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
-    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> TorchDecoder:
-        """Start to continue these prompts."""
+    def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        """Logs of all tokens' chances at each row's targets."""
+        with torch.no_grad():
+            hidden, _ = self._predicting(batch)
+            chances = log_chances(hidden, self.base.head).cpu().numpy()
+        return list(np.split(chances, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
+    def _predicting(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Final hidden states that predict a target, and the targets: (n, d) and (n,), row after row, no dropout."""
+        if self.base.lean is None:
+            self._evaluating()
+            return self._at_targets(batch)
+        lean = self.base.lean
+        states, rows = self.base.packed(batch, self._lowest_block)
+        states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
+        at, targets = _packed_targets(batch)
+        return self.base.inner.norm(states[at]), targets
+
+    def _evaluating(self) -> None:
         self.base.activate(self)
         for module in self.modules:
             module.eval()
+
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> TorchDecoder:
+        """Start to continue these prompts."""
+        self._evaluating()
         return TorchDecoder(self.base.model, prompts, self.base.device)
 
     def random_state(self) -> bytes:

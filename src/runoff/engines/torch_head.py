@@ -15,7 +15,7 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from runoff.errors import ModelError
 
-__all__ = ["Head", "head_of", "summed_nats", "token_nats"]
+__all__ = ["Head", "head_of", "log_chances", "summed_nats", "token_nats"]
 
 BLOCK = 1024
 """Entries of the vocabulary at once on a CPU: `rows` x 1,024 numbers stay in a core's cache through all passes."""
@@ -28,6 +28,9 @@ class Head(Protocol):
     """The way from hidden states (n, d) to nats. rows: how many states at once bound the memory."""
 
     rows: int
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(n, vocabulary) float32, all at once: for a row at a time."""
 
     def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Nats of each target, (n,) float32."""
@@ -140,6 +143,11 @@ def token_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch
     """Nats of each target. hidden: (n, d), targets: (n,). Returns (n,) float32."""
     parts = [head.each(hidden[rows], targets[rows]) for rows in _chunks(head, targets)]
     return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+
+
+def log_chances(hidden: torch.Tensor, head: Head) -> torch.Tensor:
+    """Log of every token's chance. hidden: (n, d). Returns (n, vocabulary) float32."""
+    return head.logits(hidden).log_softmax(-1)
 
 
 def summed_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:

@@ -6,27 +6,25 @@ Owns: the order of the work, what is stored and what is not computed again. Must
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runoff.data import load_tokenizer
 from runoff.engines import Base
-from runoff.engines.scoring import ScoredRow, score_batches, scoring_batches
+from runoff.engines.scoring import ScoredRow
 from runoff.evaluation.answering import Answering, answer_all
-from runoff.evaluation.estimates import Estimate, ratio_mean
-from runoff.evaluation.session import Session, adapter_sha256, common_base
+from runoff.evaluation.samples import training_rows
+from runoff.evaluation.scored import HELD_OUT_UNIT, held_out_loss
+from runoff.evaluation.scoring import EXAMPLES, score_all
+from runoff.evaluation.session import adapter_sha256, open_session
 from runoff.evaluation.stored import StoredMeasure, load_measures
 from runoff.evaluation.testset import TestSet, read_test_set
-from runoff.files import changed_files, file_hashes, jsonl, write_bytes, write_json
+from runoff.files import changed_files
 from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
 __all__ = ["HELD_OUT_UNIT", "Evaluation", "Example", "evaluate", "held_out_loss", "load_evaluations"]
-
-HELD_OUT_UNIT = "nats per target token"
-EXAMPLES = "examples.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run, and its base, on one test set. `measures`: of generated answers, by key, if there are any."""
+    """One run, and its base, on one test set. `measures`: by key, of likelihoods and of generated answers."""
 
     run: str
     key: str
@@ -65,14 +63,6 @@ class Evaluation:
         return {row["example"]: row["text"] for row in read_jsonl(path)} if path.exists() else {}
 
 
-def held_out_loss(rows: Sequence[ScoredRow]) -> Estimate:
-    """Nats per target token over all answers, with its interval over sources."""
-    if not rows:
-        return Estimate.unknown_because("no held-out row was scored", HELD_OUT_UNIT)
-    clusters = [row.source if row.source is not None else f"row {row.row}" for row in rows]
-    return ratio_mean([row.nats for row in rows], [row.target_tokens for row in rows], clusters, unit=HELD_OUT_UNIT)
-
-
 def evaluate(
     runs: Sequence[Run],
     test: Path | None = None,
@@ -83,29 +73,65 @@ def evaluate(
 ) -> list[Evaluation]:
     """Score every run and the base; what is stored already is not computed again.
 
+    A run that can't be measured (no adapter, a broken one, another base or template) is said to `say` and left out.
+
     Args:
-        runs: trained runs on one base.
+        runs: trained runs on one base, which the first one names.
         test: a JSONL file; by default the test.jsonl beside the runs' training data.
         answering: what to generate and measure besides the held-out loss; None for nothing.
         base: a loaded base, for callers that have one.
         say: receives progress sentences.
 
     Raises:
-        RunError: runs on different bases, or a run without an adapter.
+        RunError: none of the runs can be measured; each one's reason.
         DataError: no test set, or no row of it is left.
     """
-    model = common_base(runs, say)
-    tokenizer = load_tokenizer(model.folder)
-    rows = read_test_set(runs, test, tokenizer, model.context_length)
-    if rows.left_out:
-        say(f"{len(rows.left_out)} test rows are left out, since a run was trained on them.")
-    session = Session(runs, model, say, base)
-    missing = [run for run in runs if not any(one.key == rows.key for one in load_evaluations(run))]
+    session = open_session(runs, say, base)
+    rows = read_test_set(session.runs, test, session.tokenizer, session.model.context_length)
+    for note in rows.notes():
+        say(note)
+    for run in tuple(session.runs):
+        reason = _asked_otherwise(run, rows)
+        if reason:
+            session.refuse(run, reason)
+    missing = [run for run in session.runs if not any(_is_current(one, rows) for one in load_evaluations(run))]
     if missing:
-        _score(session, missing, rows)
+        score_all(session, missing, rows)
     if answering is not None:
-        answer_all(session, rows, tokenizer, answering)
-    return [one for run in runs for one in load_evaluations(run) if one.key == rows.key]
+        answer_all(session, rows, answering)
+    found = [one for run in session.runs for one in load_evaluations(run) if _is_current(one, rows)]
+    for note in _mixed_arithmetic(found):
+        say(note)
+    return found
+
+
+def _asked_otherwise(run: Run, test: TestSet) -> str | None:
+    """Why a run can't be asked these rows in the form that it was trained in."""
+    known = training_rows(run)
+    trained, asked = ({row.format == "text" for row in rows} for rows in (known, [one.row for one in test.encoded]))
+    if not known or trained & asked:
+        return None
+    forms = ("plain text", "chats") if True in trained else ("chats", "plain text")
+    return (
+        f"{run.name}: is left out, since it was trained on {forms[0]}, and the rows of {test.place} are {forms[1]}: it "
+        "would be asked in a form that it never saw. Name a test set of its own form."
+    )
+
+
+def _mixed_arithmetic(found: Sequence[Evaluation]) -> Iterator[str]:
+    """Kept scores may come from another engine or type than those of today."""
+    by = {one.run: f"{one.engine.get('name')} in {one.engine.get('dtype')}" for one in found}
+    if len(set(by.values())) > 1:
+        each = ", ".join(f"{run} by {engine}" for run, engine in by.items())
+        yield (
+            f"Scored by different arithmetic ({each}): differences in the last digits come from that. To score a "
+            f"run anew, delete its folder evaluations/{found[0].key}."
+        )
+
+
+def _is_current(evaluation: Evaluation, test: TestSet) -> bool:
+    """Whether these very rows were scored, rendered and cut as they are now."""
+    return evaluation.key == test.key and evaluation.test.get("ids_sha256") == test.ids_sha256
 
 
 def load_evaluations(run: Run) -> list[Evaluation]:
@@ -124,39 +150,3 @@ def load_evaluations(run: Run) -> list[Evaluation]:
                 Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent, edited)
             )
     return found
-
-
-def _score(session: Session, runs: Sequence[Run], test: TestSet) -> None:
-    """The base once, then each run that was not scored on these rows yet."""
-    batches = scoring_batches(test.encoded)
-    base = session.loaded()
-    session.say(f"Scoring {len(test.encoded)} held-out answers under the base model.")
-    base_rows = score_batches(session.engine(None), batches)
-    for run in runs:
-        session.say(f"Scoring {len(test.encoded)} held-out answers under {run.name}.")
-        _store(run, test, base, score_batches(session.engine(run), batches), base_rows)
-
-
-def _store(run: Run, test: TestSet, base: Base, rows: Sequence[ScoredRow], base_rows: Sequence[ScoredRow]) -> None:
-    """Rows first: evaluation.json is what makes the folder count."""
-    folder = run.folder.evaluation(test.key)
-    write_bytes(folder / "rows.jsonl", jsonl(row.to_json() for row in rows))
-    write_bytes(folder / "base.jsonl", jsonl(row.to_json() for row in base_rows))
-    examples = ((example.row, example.row.sha256) for example in test.encoded)
-    write_bytes(
-        folder / EXAMPLES,
-        jsonl({"sha256": sha256, "question": row.question, "reference": row.answer} for row, sha256 in examples),
-    )
-    facts = base.facts
-    write_json(
-        folder / "evaluation.json",
-        {
-            "key": test.key,
-            "test": test.to_json(),
-            "engine": {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "versions": facts.versions},
-            "adapter_sha256": adapter_sha256(run.folder),
-            "held_out_loss": held_out_loss(rows).to_json(),
-            "base_held_out_loss": held_out_loss(base_rows).to_json(),
-            "files": file_hashes(folder, [folder / "rows.jsonl", folder / "base.jsonl"]),
-        },
-    )

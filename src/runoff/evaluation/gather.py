@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runoff.errors import RunError
-from runoff.evaluation.answering import training_rows
 from runoff.evaluation.answers import Answer, read_answers
 from runoff.evaluation.evaluate import Evaluation, load_evaluations
 from runoff.evaluation.material import BASE, Material, TrainingRow
+from runoff.evaluation.samples import training_rows
 from runoff.runs import Run
 
 __all__ = ["Gathered", "gather_stored", "material_of", "shared_evaluations"]

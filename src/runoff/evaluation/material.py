@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from runoff.evaluation.answers import Answer
+from runoff.evaluation.scored import Drift, Scored
 from runoff.evaluation.suite.prompts import Prompt
 
 __all__ = ["AUTHOR", "BASE", "Material", "Need", "TrainingRow"]
@@ -37,6 +38,10 @@ class Need(StrEnum):
     BASE_ON_TRAINING = "the base has not answered any training questions"
     SUITE = "the checkable prompts were not answered"
     BASE_ON_SUITE = "the base has not answered the checkable prompts"
+    HELD_OUT_SCORED = "no held-out answer was scored"
+    TRAINING_SCORED = "no training answer was scored: the training rows are not at hand"
+    PAIRS_SCORED = "no contrast pair could be made of the reference answers"
+    DRIFT = "the base's own answers to the general prompts were not scored"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,8 @@ class Material:
     answers: by label, to the test questions; "base" is the base model, every other label a run. training: what the
     runs were trained on. base_on_training: the base's own answers to some training questions, each with the author's
     training answer as its reference. prompts and suite: the checkable prompts, and the answers to them by label; an
-    answer's example is the prompt's id. special_tokens: the tokenizer's, which no answer should hold.
+    answer's example is the prompt's id. special_tokens: the tokenizer's, which no answer should hold. scored: what
+    teacher-forced passes found. drift: by label, how far it is from the base on the base's own answers.
 
     Two materials are equal only if they are the same object. Raises ValueError on a run labelled "author", or on a
     label with two answers to one example.
@@ -58,6 +64,8 @@ class Material:
     prompts: tuple[Prompt, ...] = ()
     suite: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
     special_tokens: tuple[str, ...] = ()
+    scored: Scored = field(default_factory=Scored)
+    drift: Mapping[str, tuple[Drift, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for label, answers in [*self.answers.items(), *self.suite.items()]:
@@ -82,7 +90,8 @@ class Material:
     @property
     def runs(self) -> tuple[str, ...]:
         """Labels of the runs, in the order given."""
-        return tuple(dict.fromkeys(label for label in [*self.answers, *self.suite] if label != BASE))
+        everyone = [*self.answers, *self.suite, *self.scored.held_out]
+        return tuple(dict.fromkeys(label for label in everyone if label != BASE))
 
     def missing(self, needs: Iterable[Need]) -> str | None:
         """Why a measure with these needs can't be computed; None if it can."""
@@ -97,4 +106,8 @@ _PRESENT: Mapping[Need, Callable[[Material], object]] = {
     Need.BASE_ON_TRAINING: lambda material: any(answer.reference for answer in material.base_on_training),
     Need.SUITE: lambda material: any(material.suite.values()) and material.prompts,
     Need.BASE_ON_SUITE: lambda material: material.suite.get(BASE),
+    Need.HELD_OUT_SCORED: lambda material: any(material.scored.held_out.values()),
+    Need.TRAINING_SCORED: lambda material: any(material.scored.training.values()),
+    Need.PAIRS_SCORED: lambda material: any(material.scored.pairs.values()),
+    Need.DRIFT: lambda material: any(material.drift.values()),
 }

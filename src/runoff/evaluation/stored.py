@@ -18,9 +18,9 @@ from runoff.files import write_json
 if TYPE_CHECKING:
     from runoff.evaluation.measures.result import MeasureResult
 
-__all__ = ["HARNESS", "JUDGE", "StoredMeasure", "answers_sha256", "load_measures", "store_measures"]
+__all__ = ["HARNESS", "JUDGE", "SCORED", "StoredMeasure", "answers_sha256", "load_measures", "store_measures"]
 
-FILE, JUDGE, HARNESS = "measures.json", "judge.json", "harness.json"
+FILE, SCORED, JUDGE, HARNESS = "measures.json", "scored-measures.json", "judge.json", "harness.json"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def store_measures(
 def load_measures(folder: Path) -> dict[str, StoredMeasure]:
     """By key; empty where nothing was measured. What was said of other answers, or of another adapter, is left out."""
     found: dict[str, StoredMeasure] = {}
-    for path in (folder / name for name in (FILE, JUDGE, HARNESS)):
+    for path in (folder / name for name in (SCORED, FILE, JUDGE, HARNESS)):
         body = json.loads(path.read_text("utf-8")) if path.exists() else {"measures": []}
         if _holds(folder, body.get("generation", {})):
             found |= {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runoff.evaluation.measures.measure import MEASURES, PROFILE
+from runoff.evaluation.measures.measure import MEASURES, PROFILE, SCORED_MEASURES
 from runoff.evaluation.measures.result import About, Dimension
 from runoff.evaluation.suite.checks import CHECKS
 
@@ -74,7 +74,7 @@ def measures_page() -> str:
 
 def _dimensions() -> Iterator[str]:
     for dimension in Dimension:
-        some = [measure.about for measure in MEASURES if measure.about.dimension is dimension]
+        some = [measure.about for measure in (*SCORED_MEASURES, *MEASURES) if measure.about.dimension is dimension]
         if some:
             yield f"## {dimension.value}\n"
             yield from map(_entry, some)
@@ -94,7 +94,7 @@ def _entry(about: About) -> str:
 
 def _direction(about: About) -> str:
     if about.higher_is_better is None:
-        return "nearest to the author is best"
+        return "not ranked (where the author has a value, nearest to it is best)"
     return "higher is better" if about.higher_is_better else "lower is better"
 
 

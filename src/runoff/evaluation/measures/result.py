@@ -35,6 +35,7 @@ Scores = Mapping[str, Mapping[str, float]]
 class Dimension(StrEnum):
     """Which of a reader's questions a measure speaks to."""
 
+    GENERALIZATION = "Does it predict the author's answers to new questions?"
     STYLE = "Does it sound like the author?"
     COPYING = "Does it recite the training answers?"
     FACTS = "Does it agree with what the author says?"
@@ -47,7 +48,7 @@ class Dimension(StrEnum):
 class About:
     """What a measure says about itself; `docs/measures.md` is made of this.
 
-    unit: of every value. higher_is_better: None where the author's own value is the best. matters: the smallest
+    unit: of every value. higher_is_better: None where neither is better by itself. matters: the smallest
     difference worth acting on, in the unit. what: what is computed, and from whom it comes. cannot_see: a sentence.
     """
 
