@@ -6,9 +6,15 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import importing, job, scoring, startup, training
+from benchmarks import importing, job, reports, scoring, startup, training
 
-PARTS = {"training": training.run, "scoring": scoring.run, "startup": startup.run, "importing": importing.run}
+PARTS = {
+    "training": training.run,
+    "scoring": scoring.run,
+    "startup": startup.run,
+    "importing": importing.run,
+    "reports": reports.run,
+}
 
 
 def main() -> None:

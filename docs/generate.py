@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ from runoff.config.document import settings_document
 from runoff.engines.adapter_document import adapter_document
 from runoff.evaluation.measures.document import measures_page
 from runoff.plan.findings import docs as findings_document
+from runoff.report.json_report import schema
 
 PAGES: dict[str, Callable[[], str]] = {
     "adapters.md": adapter_document,
     "findings.md": findings_document,
     "measures.md": measures_page,
+    "report-schema.json": lambda: json.dumps(schema(), indent=1) + "\n",
     "settings.md": settings_document,
 }
 

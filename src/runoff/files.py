@@ -78,9 +78,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "surrogatepass"))
 
 
-def write_json(path: Path, body: Any) -> None:
-    """JSON for people and programs; NaN and infinity are written as their names."""
-    text = json.dumps(_finite(body), ensure_ascii=False, indent=1, allow_nan=False)
+def write_json(path: Path, body: Any, *, indent: int | None = 1) -> None:
+    """JSON for people and programs; NaN and infinity are written by name. Without indent: small, fast, ASCII."""
+    shape: dict[str, Any] = {"ensure_ascii": indent is None, "indent": indent, "allow_nan": False}
+    shape |= {"separators": (",", ":")} if indent is None else {}
+    try:
+        text = json.dumps(body, **shape)
+    except ValueError:
+        text = json.dumps(_finite(body), **shape)
     write_bytes(path, _encoded(text + "\n"))
 
 

@@ -13,6 +13,7 @@ from tests.support.run_folders import Told, make_run, random_losses
 
 from runoff.comparison import compare, verdict
 from runoff.report import report, write_report
+from runoff.runs import MetricRow
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 CHROMIUM = next(
@@ -59,6 +60,11 @@ def opened(browser: Browser, path: Path, **options: object) -> tuple[Page, list[
     return page, trouble
 
 
+def settled(page: Page) -> None:
+    """After the next frame, in which charts are drawn anew."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def test_the_verdict_is_the_first_thing_read(browser: Browser, page_path: Path) -> None:
     page, trouble = opened(browser, page_path, viewport={"width": 1200, "height": 900})
     first = page.locator("p.verdict").first
@@ -70,16 +76,115 @@ def test_the_verdict_is_the_first_thing_read(browser: Browser, page_path: Path) 
 
 
 def test_the_curves_are_drawn_and_named(browser: Browser, page_path: Path) -> None:
+    page, trouble = opened(browser, page_path)
+    charts = page.get_by_role("application", name="Line chart of 2 runs.")
+    assert charts.count() == page.locator("figure").count() == 4
+    legend = page.locator(".legend").first
+    assert [text.strip() for text in legend.locator("li").all_inner_texts()] == ["long", "short"]
+    assert len(charts.first.screenshot()) > 5000
+    assert trouble == []
+
+
+def test_without_scripts_the_curves_stand_still_and_nothing_is_missing(browser: Browser, page_path: Path) -> None:
+    page, trouble = opened(browser, page_path, java_script_enabled=False)
+    assert page.get_by_role("img", name="Line chart of 2 runs.").count() == 4
+    assert page.locator("svg.chart").first.locator("path.line").count() == 4
+    assert page.locator(".controls").count() == 0
+    assert trouble == []
+
+
+def test_a_run_is_hidden_and_shown_by_its_name_in_the_legend(browser: Browser, page_path: Path) -> None:
     page, _ = opened(browser, page_path)
-    assert page.get_by_role("img", name="Line chart.").count() == 1
-    assert [text.strip() for text in page.locator(".legend li").all_inner_texts()] == [
-        "long, training",
-        "long, validation",
-        "short, training",
-        "short, validation",
-    ]
-    shot = page.locator("svg.chart").screenshot()
-    assert len(shot) > 5000
+    figure = page.locator("figure").first
+    lines = figure.locator("svg.chart path.line")
+    toggle = figure.get_by_role("button", name="short")
+    assert lines.count() == 4
+    toggle.press("Enter")
+    settled(page)
+    assert (lines.count(), toggle.get_attribute("aria-pressed")) == (2, "false")
+    toggle.press("Enter")
+    settled(page)
+    assert (lines.count(), toggle.get_attribute("aria-pressed")) == (4, "true")
+    figure.get_by_role("checkbox", name="training").uncheck()
+    settled(page)
+    assert lines.count() == 2
+
+
+def test_the_axis_can_be_changed(browser: Browser, page_path: Path) -> None:
+    page, _ = opened(browser, page_path)
+    figure = page.locator("figure").first
+    figure.get_by_role("combobox").select_option(label="epochs")
+    settled(page)
+    texts = figure.locator("svg.chart text").all_text_contents()
+    assert {"epochs", "0.5", "2"} <= set(texts)
+    assert not {"target tokens trained on", "5,000"} & set(texts)
+
+
+def test_dragging_zooms_and_the_whole_range_comes_back(browser: Browser, page_path: Path) -> None:
+    page, _ = opened(browser, page_path)
+    figure = page.locator("figure").first
+    figure.scroll_into_view_if_needed()
+    box = figure.locator("svg.chart").bounding_box()
+    assert box is not None
+    whole = figure.locator("svg.chart text").all_text_contents()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 120, steps=3)
+    page.mouse.up()
+    settled(page)
+    assert figure.locator("svg.chart text").all_text_contents() != whole
+    figure.get_by_role("button", name="Whole range").click()
+    settled(page)
+    assert figure.locator("svg.chart text").all_text_contents() == whole
+
+
+def test_the_values_are_read_with_the_mouse_and_with_the_keyboard(browser: Browser, page_path: Path) -> None:
+    page, _ = opened(browser, page_path)
+    figure = page.locator("figure").first
+    chart, reading = figure.locator("svg.chart"), figure.get_by_role("status")
+    chart.focus()
+    for key in ("End", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+    assert "18,000 target tokens trained on" in reading.inner_text()
+    assert "long, validation: 2.7" in reading.inner_text()
+    assert "long, training: 2.6" in reading.inner_text()
+    page.keyboard.press("Escape")
+    assert not reading.is_visible()
+    chart.hover(position={"x": 300, "y": 100})
+    assert "long, validation: " in reading.inner_text()
+
+
+def test_smoothing_is_drawn_over_what_was_reported_and_can_be_turned_off(browser: Browser, tmp_path: Path) -> None:
+    rows = tuple(MetricRow("train", at, at // 4, at / 50, 3.0 + at % 2, at * 90) for at in range(1, 61))
+    runs = [make_run(tmp_path, name, Told(metrics=rows)) for name in ("a", "b")]
+    comparison = compare(runs)
+    page, _ = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1])
+    figure = page.locator("figure").first
+    assert figure.locator("path.faint").count() == 2
+    strong = figure.locator("path.line").first.get_attribute("d")
+    figure.get_by_role("checkbox", name="smoothed").uncheck()
+    settled(page)
+    assert figure.locator("path.faint").count() == 0
+    assert figure.locator("path.line").first.get_attribute("d") != strong
+
+
+def test_a_name_from_a_file_is_never_run(browser: Browser, tmp_path: Path) -> None:
+    name = "</script><script>document.title='taken'</script><img src=x onerror=document.title='taken'>"
+    runs = [make_run(tmp_path, "a", Told(identity={"name": name})), make_run(tmp_path, "b")]
+    comparison = compare(runs)
+    page, trouble = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1])
+    assert page.title().startswith("Runoff: </script>")
+    assert page.locator("img").count() == 0
+    assert name in page.locator(".legend").first.inner_text()
+    assert trouble == []
+
+
+def test_it_prints_in_dark_ink_without_buttons(browser: Browser, page_path: Path) -> None:
+    page, _ = opened(browser, page_path, color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert brightness(page.evaluate("getComputedStyle(document.body).color")) < 0.1
+    assert not page.locator(".controls").first.is_visible()
+    assert page.pdf().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
@@ -101,9 +206,9 @@ def test_every_wide_table_can_be_reached_by_keyboard(browser: Browser, page_path
     page, _ = opened(browser, page_path)
     tables = page.locator("div.wide").count()
     reached: set[str] = set()
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
-        label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        label = page.evaluate("document.activeElement.matches('.wide') && document.activeElement.ariaLabel")
         if label:
             reached.add(label)
     assert len(reached) == tables

@@ -14,10 +14,21 @@ __all__ = ["command"]
 
 
 def command(
-    runs: Annotated[list[str], typer.Argument(help="Two or more run names, or paths of run folders.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Two or more run names, paths of run folders, or patterns such as 'seed-*'."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", help='Only runs that fit, e.g. "learning_rate < 1e-4"; without names, of all.'),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for report.md, report.html, report.json.")
     ] = None,
+    tables: Annotated[
+        str,
+        typer.Option("--tables", help="With -o: the tables as files too, of csv and parquet, separated by a comma."),
+    ] = "",
     margin: Annotated[
         float, typer.Option("--margin", help="Smallest difference in nats per target token that matters.")
     ] = 0.02,
@@ -43,15 +54,18 @@ def command(
     """Compare runs and say which to ship, with the certainty, or what is missing."""
     from runoff.cli.output import print_report, say
     from runoff.comparison import compare, gate, verdict
+    from runoff.errors import RunError
     from runoff.report import report, write_report
-    from runoff.runs import load_run
+    from runoff.runs import choose_runs, load_run
 
-    loaded = [load_run(run, root) for run in runs]
+    if tables and out is None:
+        raise RunError("--tables: add -o FOLDER, where the tables shall go.")
+    loaded = [load_run(run, root) for run in choose_runs(runs or [], where=where, root=root)]
     comparison = compare(loaded, margin=margin, replicates=replicates, baseline=baseline)
     finished = report(comparison, verdict(comparison, _aim(aim)))
     print_report(finished, brief=brief and out is not None)
     if out is not None:
-        paths = write_report(finished, out)
+        paths = write_report(finished, out, tables=[name.strip() for name in tables.split(",") if name.strip()])
         say("Report: " + ", ".join(str(path) for path in paths))
     if gated:
         result = gate(comparison)

@@ -28,6 +28,7 @@ from runoff.cli import (
     watch,
 )
 from runoff.errors import RunoffError
+from runoff.plain_text import visible
 
 __all__ = ["app", "run"]
 
@@ -82,5 +83,5 @@ def run() -> None:
 def _fail(message: str, code: int) -> None:
     if "RUNOFF_DEBUG" in os.environ:
         traceback.print_exc()
-    print(f"runoff: {message}", file=sys.stderr)
+    print(f"runoff: {visible(message)}", file=sys.stderr)
     sys.exit(code)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runoff.plain_text import visible
 from runoff.report.numbers import number_text
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """One sentence, on one line."""
-    console().print(Text(text), soft_wrap=True)
+    """One sentence, on one line; what it quotes can't command the terminal."""
+    console().print(_plain(text), soft_wrap=True)
+
+
+def _plain(text: str) -> Text:
+    return Text(visible(text))
 
 
 def show_plan(plan: Plan) -> None:
@@ -61,7 +66,7 @@ def show_plan(plan: Plan) -> None:
     out = console()
     out.print(table)
     for finding in plan.findings:
-        out.print(Text(str(finding)))
+        out.print(_plain(str(finding)))
 
 
 def print_report(report: Report, *, brief: bool = False) -> None:
@@ -71,16 +76,18 @@ def print_report(report: Report, *, brief: bool = False) -> None:
     terminal.print_report(report, console(), brief=brief)
 
 
-def show_runs(root: Path, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """One line a run; what is not known says so."""
+def show_runs(root: Path, rows: Sequence[dict[str, Any]], *, as_json: bool, limit: int = 0) -> None:
+    """One line a run, at most `limit` of them (0: all); what is not known says so. JSON holds all."""
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table(title=f"{len(rows)} runs in {root}", title_justify="left")
+    shown = rows[: limit or None]
+    some = f"Showing {len(shown):,} of {len(rows):,}" if len(shown) < len(rows) else f"{len(rows):,}"
+    table = Table(title=visible(f"{some} runs in {root}"), title_justify="left")
     headings = list(rows[0]) if rows else ["run"]
     for heading in headings:
         table.add_column(heading.replace("_", " "))
-    for row in rows:
+    for row in shown:
         table.add_row(*(Text(_short(row[heading])) for heading in headings))
     console().print(table)
 
@@ -88,7 +95,7 @@ def show_runs(root: Path, rows: Sequence[dict[str, Any]], *, as_json: bool) -> N
 def _short(value: Any) -> str:
     if value is None:
         return "unknown"
-    return number_text(round(value, 4)) if isinstance(value, float) else str(value)
+    return number_text(round(value, 4)) if isinstance(value, float) else visible(str(value))
 
 
 def show_run(run: Run) -> None:
@@ -96,24 +103,27 @@ def show_run(run: Run) -> None:
     out = console()
     identity = run.identity
     out.print(
-        Text(f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name')}", style="bold")
+        Text(
+            visible(f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name')}"),
+            style="bold",
+        )
     )
     if identity.imported:
         tool = identity.imported.get("tool") or "an unknown tool"
-        out.print(Text(f"trained by {tool} {identity.imported.get('version') or '(version unknown)'}"))
+        out.print(_plain(f"trained by {tool} {identity.imported.get('version') or '(version unknown)'}"))
         for why in identity.imported.get("version_evidence", ()):
-            out.print(Text(f"  because: {why}"))
+            out.print(_plain(f"  because: {why}"))
     for title, values in (("Settings as they take effect", run.plan.settings), ("What follows", run.plan.counts)):
         out.print(_values_table(title, values))
     for finding in run.plan.findings:
-        out.print(Text(str(finding)))
+        out.print(_plain(str(finding)))
     for change in identity.changed:
-        out.print(Text("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
+        out.print(_plain("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
     for row in run.metrics:
         if row.kind in ("alarm", "event") and row.text:
-            out.print(Text(f"at iteration {row.iteration}: {row.text}"))
+            out.print(_plain(f"at iteration {row.iteration}: {row.text}"))
     for key, value in identity.result.items():
-        out.print(Text(f"{key}: {value}"))
+        out.print(_plain(f"{key}: {value}"))
 
 
 def _values_table(title: str, values: Mapping[str, Value]) -> Table:
@@ -125,5 +135,5 @@ def _values_table(title: str, values: Mapping[str, Value]) -> Table:
     for key, value in values.items():
         shown = "unknown" if not value.known else str(value.value)
         asked = ["" if value.declared is None else str(value.declared)] * declared
-        table.add_row(*map(Text, (key, shown, *asked, str(value.origin))))
+        table.add_row(*map(_plain, (key, shown, *asked, str(value.origin))))
     return table

@@ -17,6 +17,7 @@ def command(
     ] = None,
     sort: Annotated[str | None, typer.Option("--sort", help="Sort by this; unknown values come last.")] = None,
     columns: Annotated[str | None, typer.Option("--columns", help="More columns, separated by commas.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Lines shown in the terminal; 0 for all.", min=0)] = 200,
     json_output: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
@@ -28,4 +29,5 @@ def command(
 
     extra = [name.strip() for name in (columns or "").split(",") if name.strip()]
     folder = root or runs_root()
-    show_runs(folder, list_runs(folder, where=where, sort=sort, columns=extra), as_json=json_output)
+    rows = list_runs(folder, where=where, sort=sort, columns=extra)
+    show_runs(folder, rows, as_json=json_output, limit=limit)

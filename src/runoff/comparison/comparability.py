@@ -124,15 +124,11 @@ def last_validation(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Chec
     """mlx-lm validates before an iteration's update, so the last loss is not of the adapter that was saved."""
     early = []
     for side in sides:
+        if (side.run.identity.imported or {}).get("tool") != "mlx-lm":
+            continue
         end, each = side.number("iterations"), side.setting("grad_accumulation_steps").value
         validated = any(row.kind == "validation" and row.iteration == end for row in side.run.metrics)
-        if (
-            (side.run.identity.imported or {}).get("tool") == "mlx-lm"
-            and validated
-            and end
-            and each
-            and end % each == 0
-        ):
+        if validated and end and each and end % each == 0:
             early.append(side.label)
     if early:
         text = f"The last validation loss of {listed(early)} was taken before the last update, as mlx-lm does."

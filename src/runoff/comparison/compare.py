@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runoff.comparison.comparability import Check, check_all
-from runoff.comparison.curves import Curve, CurveFacts, curve_facts, curves
+from runoff.comparison.curves import CurveFacts, curve_facts
 from runoff.comparison.differences import Difference, setting_differences, several_at_once
 from runoff.comparison.evidence import Evidence, gather
 from runoff.comparison.facts import Sentence, Side, label_runs
@@ -35,7 +35,6 @@ class Comparison:
     checks: tuple[Check, ...]
     differences: tuple[Difference, ...]
     several_at_once: Sentence | None
-    curves: tuple[Curve, ...]
     curve_facts: tuple[CurveFacts, ...]
     evidence: Evidence
     margin: float
@@ -76,7 +75,6 @@ def compare(
         checks=check_all(sides, evidence),
         differences=differences,
         several_at_once=several_at_once(sides, differences),
-        curves=tuple(curve for side in sides for curve in curves(side)),
         curve_facts=tuple(curve_facts(side) for side in sides),
         evidence=evidence,
         margin=margin,

@@ -1,7 +1,7 @@
-"""Training and validation curves, and what can be read off them.
+"""What can be read off a run's training and validation losses.
 
-Owns: the points, the best and the last validation, and whether they can be told apart by the rows kept. Must not:
-smooth, thin or rank.
+Owns: the best and the last validation, and whether they can be told apart by the rows kept. Must not: smooth, thin or
+rank, or make the points of a chart (report/curves.py does).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from runoff.comparison.checkpoints import Checkpoints, checkpoints
 from runoff.comparison.evidence import paired_rows, validation_rows
@@ -18,30 +17,7 @@ from runoff.comparison.stability import Shape, shape
 from runoff.comparison.statistics import Outcome, PairedDifference, outcome
 from runoff.runs import MetricRow
 
-__all__ = ["Curve", "CurveFacts", "Point", "curve_facts", "curves"]
-
-Axis = Literal["iteration", "optimizer_updates", "target_tokens", "epoch", "seconds"]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value on a curve; axes that the tool did not write are None."""
-
-    value: float
-    iteration: int | None
-    optimizer_updates: int | None
-    target_tokens: int | None
-    epoch: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One run's training or validation loss."""
-
-    label: str
-    kind: Literal["train", "validation"]
-    points: tuple[Point, ...]
+__all__ = ["CurveFacts", "curve_facts"]
 
 
 @dataclass(frozen=True)
@@ -70,29 +46,6 @@ class CurveFacts:
     def ends_worse_than_best(self) -> bool:
         """Whether the rows show that the last checkpoint is worse than the best."""
         return self.rise is not None and outcome(self.rise, margin=1e-9) is Outcome.WORSE
-
-
-def curves(side: Side) -> tuple[Curve, ...]:
-    """Both curves; a curve without points is left out. Restarted runs show their last segment."""
-    rows = _last_segment(side.run.metrics)
-    found = []
-    kinds: tuple[Literal["train", "validation"], ...] = ("train", "validation")
-    for kind in kinds:
-        points = tuple(
-            Point(
-                row.nats_per_target_token,
-                row.iteration,
-                row.optimizer_updates,
-                row.target_tokens,
-                row.epoch,
-                row.seconds,
-            )
-            for row in rows
-            if row.kind == kind and row.nats_per_target_token is not None and math.isfinite(row.nats_per_target_token)
-        )
-        if points:
-            found.append(Curve(side.label, kind, points))
-    return tuple(found)
 
 
 def curve_facts(side: Side) -> CurveFacts:

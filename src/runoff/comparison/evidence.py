@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from runoff.comparison.facts import Side, listed
 from runoff.comparison.replicates import averaged, seed_differences
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
-from runoff.comparison.yardstick import SEED, Yardstick, from_measures
+from runoff.comparison.yardstick import SEED, Pairs, Yardstick, from_measures
 from runoff.engines.scoring import ScoredRow, mean_loss
 from runoff.errors import RunError
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
@@ -138,7 +137,7 @@ def _evidence(members: Mapping[str, Sequence[Evaluation]], margin: float, baseli
         values={label: held_out_loss(rows[label]) for label in found},
         base=base,
         author=None,
-        pairs={(a, b): paired_rows(rows[a], rows[b]) for a, b in permutations(labels, 2)},
+        pairs=Pairs(labels, lambda a, b: paired_rows(rows[a], rows[b])),
         against_base={label: paired_rows(rows[label], found[label].base_rows) for label in found},
         not_worse=_not_worse(labels, rows),
         flags={},
@@ -169,8 +168,10 @@ def clusters_of(rows: Sequence[ScoredRow]) -> list[str]:
 def _by_source(rows: Mapping[str, Sequence[ScoredRow]], base: Sequence[ScoredRow]) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for label, scored in {"base": base, **rows}.items():
-        for source in dict.fromkeys(clusters_of(scored)):
-            own = [row for row, cluster in zip(scored, clusters_of(scored), strict=True) if cluster == source]
+        grouped: dict[str, list[ScoredRow]] = {}
+        for row, source in zip(scored, clusters_of(scored), strict=True):
+            grouped.setdefault(source, []).append(row)
+        for source, own in grouped.items():
             table.setdefault(source, {})[label] = sum(row.nats for row in own) / sum(row.target_tokens for row in own)
     return table
 

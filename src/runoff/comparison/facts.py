@@ -72,9 +72,14 @@ def _reference(run: Run) -> str:
     return run.folder.path.name if run.folder.path == default else str(run.folder.path)
 
 
+MOST_LISTED = 8
+
+
 def listed(items: Sequence[Any]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; of many the first few and how many more."""
     texts = [str(item) for item in items]
+    if len(texts) > MOST_LISTED + 1:
+        texts = [*texts[:MOST_LISTED], f"{len(texts) - MOST_LISTED:,} more"]
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else ""
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from runoff.evaluation.clusters import FloatArray
 
-__all__ = ["EXACT_UP_TO", "flip_method", "flip_p_values", "minimum_clusters_for"]
+__all__ = ["EXACT_UP_TO", "flip_method", "flip_p_values", "minimum_clusters_for", "sign_patterns"]
 
 EXACT_UP_TO = 13
 """Clusters up to which all 2^k sign patterns are enumerated instead of drawn."""
@@ -57,17 +58,22 @@ def flip_p_values(totals: FloatArray, *, seed: int, flips: int = 9999) -> FloatA
     scaled = totals / np.where(largest > 0, largest, 1)
     norms = np.sqrt((scaled**2).sum(axis=1, keepdims=True))
     scaled = scaled / np.where(norms > 0, norms, 1)
-    patterns = _every_pattern(k) if k <= EXACT_UP_TO else _random_patterns(k, flips, seed)
-    null = np.sort(np.concatenate([np.abs(signs @ scaled.T).max(axis=1) for signs in patterns]))
+    null = np.sort(np.concatenate([np.abs(signs @ scaled.T).max(axis=1) for signs in sign_patterns(k, flips, seed)]))
     hits = len(null) - np.searchsorted(null, np.abs(scaled.sum(axis=1)) - _TIE)
     p_values: FloatArray = hits / len(null) if k <= EXACT_UP_TO else (1 + hits) / (flips + 1)
     return p_values
 
 
-def _every_pattern(k: int) -> Iterator[FloatArray]:
+def sign_patterns(k: int, flips: int, seed: int) -> Iterator[FloatArray]:
+    """Blocks of rows of k signs: all that differ by more than a change of every sign, or `flips` random ones."""
+    return iter((_every_pattern(k),)) if k <= EXACT_UP_TO else _random_patterns(k, flips, seed)
+
+
+@lru_cache(maxsize=4)
+def _every_pattern(k: int) -> FloatArray:
     """All sign patterns whose last sign is +: the other half are their mirror images, with the same statistics."""
     minus = np.arange(2 ** (k - 1))[:, None] >> np.arange(k) & 1
-    yield np.where(minus, -1.0, 1.0)
+    return np.where(minus, -1.0, 1.0)
 
 
 def _random_patterns(k: int, flips: int, seed: int) -> Iterator[FloatArray]:

@@ -5,7 +5,7 @@ Owns: `Yardstick`, and building one from what was stored. Must not: decide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
@@ -17,10 +17,38 @@ from runoff.comparison.statistics import Outcome, PairedDifference, outcome, pai
 from runoff.evaluation import Estimate
 from runoff.evaluation.stored import StoredMeasure
 
-__all__ = ["SEED", "Yardstick", "from_measures"]
+__all__ = ["SEED", "Pairs", "Yardstick", "from_measures"]
 
 SEED = 0
 """Of the random sign flips; the same for every comparison, so that it repeats to the last digit."""
+
+
+@dataclass(frozen=True)
+class Pairs(Mapping[tuple[str, str], PairedDifference]):
+    """(a, b) -> a - b for every two labels in both orders, each computed when it is first asked for.
+
+    Of 50 runs there are 2,450 pairs, and a verdict looks at the 49 with the leader.
+    """
+
+    labels: Sequence[str]
+    difference: Callable[[str, str], PairedDifference]
+    _known: dict[tuple[str, str], PairedDifference] = field(default_factory=dict)
+
+    def __getitem__(self, pair: tuple[str, str]) -> PairedDifference:
+        """Raises KeyError for labels that are not here, or equal."""
+        if pair not in self._known:
+            if pair[0] == pair[1] or not {*pair} <= {*self.labels}:
+                raise KeyError(pair)
+            self._known[pair] = self.difference(*pair)
+        return self._known[pair]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Every pair, in the order of the labels."""
+        return permutations(self.labels, 2)
+
+    def __len__(self) -> int:
+        """Ordered pairs."""
+        return len(self.labels) * (len(self.labels) - 1)
 
 
 @dataclass(frozen=True)
@@ -121,10 +149,11 @@ def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:
     clusters = [one.clusters.get(example, example) for example in examples]
     lower = None if one.higher_is_better is None else not one.higher_is_better
     values = {label: [measures[label].per_example[example] for example in examples] for label in labels}
-    pairs, against_base = {}, {}
+    pairs: Mapping[tuple[str, str], PairedDifference] = {}
+    against_base = {}
     if examples:
         own = {label: [pair[0] for pair in values[label]] for label in labels}
-        pairs = {(a, b): _paired(own[a], own[b], clusters, one.unit) for a, b in permutations(labels, 2)}
+        pairs = Pairs(labels, lambda a, b: _paired(own[a], own[b], clusters, one.unit))
         against_base = {
             label: _paired(own[label], [pair[1] for pair in values[label]], clusters, one.unit) for label in labels
         }

@@ -8,6 +8,7 @@ from runoff.comparison import Comparison, Verdict
 from runoff.comparison.facts import listed
 from runoff.comparison.statistics import PairedDifference
 from runoff.comparison.yardstick import Yardstick
+from runoff.report.arrange import arranged, pairs_to_show, reading_order
 from runoff.report.model import Report, Section
 from runoff.report.sections import SECTIONS
 
@@ -20,7 +21,7 @@ def report(comparison: Comparison, verdict: Verdict) -> Report:
     for key, title, build in SECTIONS:
         blocks = tuple(build(comparison, verdict))
         if blocks:
-            sections.append(Section(key, title, blocks))
+            sections.append(arranged(Section(key, title, blocks), reading_order(comparison)))
     title = f"Runoff: {listed([side.label for side in comparison.sides])}"
     return Report(title, verdict.decision.value, verdict.ship, tuple(sections), _facts(comparison))
 
@@ -32,7 +33,7 @@ def _yardstick(one: Yardstick) -> dict[str, Any]:
         "base": one.base.to_json(),
         "author": one.author.to_json() if one.author else None,
         "runs": {label: value.to_json() for label, value in one.values.items()},
-        "differences": {f"{a}-{b}": _difference(pair) for (a, b), pair in one.pairs.items()},
+        "differences": {f"{a}-{b}": _difference(one.pairs[a, b]) for a, b in pairs_to_show(one)},
         "differences_to_base": {label: _difference(pair) for label, pair in one.against_base.items()},
     }
 

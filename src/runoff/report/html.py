@@ -1,22 +1,86 @@
-"""The Report as one self-contained HTML file: no script, no network. Owns: the template. Must not: add a number."""
+"""The Report as one HTML file that needs no other. Owns: the page and its script. Must not: add a number.
+
+The page's content security policy allows its own style and script by their hashes and nothing else: no network, no
+handler in an attribute, no script that a run's name or a model's answer might smuggle in.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from runoff.report.model import Report
+from runoff.report.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from runoff.report.model import Chart, Report
+from runoff.report.palette import COLOURS
 from runoff.report.svg import to_svg
 
 __all__ = ["to_html"]
 
 
 def to_html(report: Report) -> str:
-    """HTML text; everything but our own SVG is escaped."""
+    """HTML text; everything but our own SVG, style and script is escaped. Without scripts the charts stand still."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = files("runoff.report").joinpath("templates/report.html").read_text("utf-8")
-    return environment.from_string(source).render(
-        report=report, kind=lambda block: type(block).__name__.lower(), svg=lambda chart: Markup(to_svg(chart))
+    style, script = _style(), _part("curves.js")
+    return environment.from_string(_part("report.html")).render(
+        report=report,
+        kind=lambda block: type(block).__name__.lower(),
+        svg=lambda chart: Markup(to_svg(chart)),
+        data=lambda chart: Markup(_data(chart)),
+        charts=any(isinstance(block, Chart) for section in report.sections for block in section.blocks),
+        style=Markup(style),
+        style_hash=Markup(_hash(style)),
+        script=Markup(script),
+        script_hash=Markup(_hash(script)),
     )
+
+
+def _data(chart: Chart) -> str:
+    """The points for the script; `<` is written so that no text in it can end the element."""
+    body = {
+        "frame": [WIDTH, HEIGHT, LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM],
+        "axes": [axis.title for axis in chart.axes],
+        "unit": chart.y_label,
+        "series": [
+            {
+                "run": one.run,
+                "part": one.part,
+                "n": one.number,
+                "x": [_short(x) for x in one.x],
+                "y": _short(one.y),
+                "s": _short(one.smooth),
+            }
+            for one in chart.series
+        ],
+    }
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _short(values: tuple[float | None, ...]) -> list[float | None]:
+    """Six significant digits, which no screen can tell from all of them."""
+    return [value if value is None or isinstance(value, int) else _digits(value) for value in values]
+
+
+def _digits(value: float) -> float:
+    short = float(f"{value:.6g}")
+    return int(short) if short.is_integer() else short
+
+
+def _style() -> str:
+    light = "".join(f".k{at} {{ color: {one}; }} " for at, (one, _) in enumerate(COLOURS))
+    dark = "".join(f".k{at} {{ color: {one}; }} " for at, (_, one) in enumerate(COLOURS))
+    return f"\n{_part('report.css')}{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark}}}\n"
+
+
+@cache
+def _part(name: str) -> str:
+    return files("runoff.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,15 +1,23 @@
-"""The Report as Markdown, fit for a pull request. Owns: escaping. Must not: add or leave out a number."""
+"""The Report as Markdown, fit for a pull request. Owns: escaping and folding. Must not: add or leave out a number."""
 
 from __future__ import annotations
 
 import re
+from html import escape
 
 from runoff.report.model import Block, Chart, Commands, Paragraph, Report, Span, Table, Texts
 
 __all__ = ["to_markdown"]
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#!~])")
+MOST_COLUMNS, MOST_ROWS = 7, 16
+"""A larger table is folded away behind its caption."""
+
+# What Markdown gives a meaning; what would begin a list or a heading's underline; what GitHub makes a link or a call
+# for a person's attention of.
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#!~&$])")
 _LINE_START = re.compile(r"^(\s*(?:\d+)?)([-+=.)])", re.MULTILINE)
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+_MENTION = re.compile(r"@(?=\w)")
 
 
 def to_markdown(report: Report, charts: str = "") -> str:
@@ -28,26 +36,40 @@ def _block(block: Block, charts: str) -> str:
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Chart):
-        return f"![{_text(block.alt)}]({charts}{block.name}.png)\n\n*{_text(block.caption)}*"
+        return f"![{_text(block.alt)}]({charts}{block.name}.png)\n\n*{_text(block.caption)}*{_note(block.note)}"
     return _texts(block) if isinstance(block, Texts) else _commands(block)
 
 
 def _paragraph(paragraph: Paragraph) -> str:
     marks = {"verdict": "**{}**", "warning": "> Warning: {}", "blocking": "> Blocking: {}"}
-    return marks.get(paragraph.role, "{}").format(_text(paragraph.text))
+    return marks.get(paragraph.role, "{}").format(_LINE_START.sub(r"\1\\\2", _text(paragraph.text)))
 
 
 def _table(table: Table) -> str:
-    lines = [f"**{_text(table.caption)}**", ""]
-    lines.append("| " + " | ".join(_text(column) for column in table.columns) + " |")
-    lines.append("| " + " | ".join("---:" if numeric else "---" for numeric in table.numeric) + " |")
-    lines += ["| " + " | ".join(_text(one.text) for one in row) + " |" for row in table.rows]
-    return "\n".join([*lines, *(["", f"*{_text(table.note)}*"] if table.note else [])])
+    lines = [
+        "| " + " | ".join(map(_text, table.columns)) + " |",
+        "| " + " | ".join("---:" if numeric else "---" for numeric in table.numeric) + " |",
+        *("| " + " | ".join(_text(one.text) for one in row) + " |" for row in table.visible),
+    ]
+    body = "\n".join(lines) + _note(table.remark)
+    if len(table.columns) <= MOST_COLUMNS and len(lines) - 2 <= MOST_ROWS:
+        return f"**{_text(table.caption)}**\n\n{body}"
+    return f"<details><summary><b>{_summary(table.caption)}</b></summary>\n\n{body}\n\n</details>"
+
+
+def _summary(text: str) -> str:
+    """HTML, in which Markdown is not read."""
+    return _MENTION.sub("@<!-- -->", escape(" ".join(text.split())))
+
+
+def _note(text: str) -> str:
+    return f"\n\n*{_text(text)}*" if text else ""
 
 
 def _commands(commands: Commands) -> str:
-    fence = "```"
-    return "\n".join([f"{fence}sh", *commands.lines, fence])
+    ticks = max((len(run) for line in commands.lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return "\n".join([f"{fence}sh", *(line.replace("\n", " ") for line in commands.lines), fence])
 
 
 def _texts(block: Texts) -> str:
@@ -81,4 +103,4 @@ def _text(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", text)
+    return _MENTION.sub("@<!-- -->", _LINK.sub(r"\\", _SPECIAL.sub(r"\\\1", text)))

@@ -1,15 +1,20 @@
 """The Report: sections of sentences, tables, charts and commands, as plain data.
 
-Owns: the nouns that every rendering reads. Must not: hold markup, colours or anything that only one rendering can show.
+Owns: the nouns that every rendering reads, and that no text in them holds a control character, whatever file or model
+it came from. Must not: hold markup, colours or anything that only one rendering can show.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from runoff.plain_text import visible
+
 __all__ = [
+    "Axis",
     "Block",
     "Cell",
     "Chart",
@@ -33,6 +38,12 @@ class Cell:
     text: str
     value: float | int | None = None
 
+    def __post_init__(self) -> None:
+        """Keep control characters out, and what is no number out of the numbers."""
+        object.__setattr__(self, "text", visible(self.text))
+        if self.value is not None and not math.isfinite(self.value):
+            object.__setattr__(self, "value", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
@@ -41,41 +52,103 @@ class Paragraph:
     text: str
     cites: tuple[str, ...] = ()
     role: Literal["plain", "verdict", "good", "warning", "blocking"] = "plain"
+    kind: Literal["paragraph"] = "paragraph"
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "text", visible(self.text))
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns with a heading each; the first names the row. `numeric`: columns to be set right."""
+    """Columns with a heading each; the first names the row. `numeric`: columns to be set right.
+
+    most: rows that are shown to a reader, who is told of the others; machines get all of them.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     numeric: tuple[bool, ...]
     note: str = ""
+    most: int = 60
+    kind: Literal["table"] = "table"
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "caption", visible(self.caption))
+        object.__setattr__(self, "columns", tuple(map(visible, self.columns)))
+        object.__setattr__(self, "note", visible(self.note))
+
+    @property
+    def visible(self) -> tuple[tuple[Cell, ...], ...]:
+        """The rows that a reader sees."""
+        return self.rows[: self.most]
+
+    @property
+    def remark(self) -> str:
+        """The note, and how many rows are not shown."""
+        if len(self.rows) <= self.most:
+            return self.note
+        left_out = f"Showing {self.most:,} of {len(self.rows):,} rows; report.json has all of them."
+        return f"{left_out} {self.note}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What may lie across a chart; the title carries the unit."""
+
+    key: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a chart. `dashed` tells training from validation without colour."""
+    """One line of a chart: what one run reported of one `part` (training, validation), thinned if there was more.
 
-    label: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    dashed: bool = False
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    number: of the run in the report, by which renderings give it a colour and a mark, in all charts the same.
+    x: a tuple for each axis of the chart, None where the run did not record it. y: None is a gap, where no line may
+    pass. smooth: what is drawn strongly with y faint behind it; empty where nothing is smoothed.
+    """
+
+    run: str
+    part: str
+    number: int
+    x: tuple[tuple[float | None, ...], ...]
+    y: tuple[float | None, ...]
+    smooth: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "run", visible(self.run))
+
+    @property
+    def label(self) -> str:
+        """Run and part."""
+        return f"{self.run}, {self.part}"
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line chart; `name` is its file name where a rendering needs files. `alt` says in words what it shows."""
+    """A line chart; `name` is its file name where a rendering needs files. `alt` says in words what it shows.
+
+    axes: the first is the one that a still picture is drawn over. note: how it was smoothed, what the gaps are, what
+    was left out.
+    """
 
     name: str
     caption: str
-    x_label: str
+    axes: tuple[Axis, ...]
     y_label: str
     series: tuple[Series, ...]
     alt: str
+    note: str = ""
+    kind: Literal["chart"] = "chart"
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        for name in ("caption", "alt", "note"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +156,11 @@ class Commands:
     """Command lines that run as printed."""
 
     lines: tuple[str, ...]
+    kind: Literal["commands"] = "commands"
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "lines", tuple(map(visible, self.lines)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +170,10 @@ class Span:
     text: str
     differs: bool = False
     copied: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "text", visible(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +185,12 @@ class Text:
     badges: tuple[str, ...] = ()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "label", visible(self.label))
+        object.__setattr__(self, "badges", tuple(map(visible, self.badges)))
+        object.__setattr__(self, "note", visible(self.note))
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -111,6 +199,12 @@ class Texts:
     caption: str
     texts: tuple[Text, ...]
     note: str = ""
+    kind: Literal["texts"] = "texts"
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "caption", visible(self.caption))
+        object.__setattr__(self, "note", visible(self.note))
 
 
 Block = Paragraph | Table | Chart | Commands | Texts
@@ -118,7 +212,7 @@ Block = Paragraph | Table | Chart | Commands | Texts
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it; `key` is its name for machines."""
 
     key: str
     title: str
@@ -134,6 +228,11 @@ class Report:
     ship: str | None
     sections: tuple[Section, ...]
     facts: dict[str, Any] = field(default_factory=dict)
+    schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        """Keep control characters out."""
+        object.__setattr__(self, "title", visible(self.title))
 
 
 def cell(text: object, value: float | int | None = None) -> Cell:

@@ -1,5 +1,6 @@
 """Runs as they are remembered: records and run folders. Must not: know engines."""
 
+from runoff.runs.choose import choose_runs
 from runoff.runs.index import list_runs
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
 from runoff.runs.store import (
@@ -22,6 +23,7 @@ __all__ = [
     "Run",
     "RunFolder",
     "Value",
+    "choose_runs",
     "create_run",
     "find_runs",
     "free_folder",

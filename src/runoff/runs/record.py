@@ -6,6 +6,7 @@ any engine. Unknown is `Value(None, Origin("unknown", why=...))`, never a defaul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -158,8 +159,6 @@ class MetricRow:
     optimizer_updates: int | None = None
     epoch: float | None = None
     nats_per_target_token: float | None = None
-    low: float | None = None
-    high: float | None = None
     target_tokens: int | None = None
     learning_rate: float | None = None
     gradient_norm: float | None = None
@@ -171,6 +170,8 @@ class MetricRow:
     text: str | None = None
     place: str | None = None
     segment: int = 0
+    low: float | None = None
+    high: float | None = None
     rounding: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -184,5 +185,16 @@ class MetricRow:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`; fields of newer versions are passed over."""
-        return cls(**{key: value for key, value in body.items() if key in cls.__slots__})
+        """The inverse of `to_json`; fields of newer versions are passed over, nan and inf come by name."""
+        if not body.keys() <= _METRIC_FIELDS:
+            body = {key: value for key, value in body.items() if key in _METRIC_FIELDS}
+        named = {
+            key: _NAMED[value]
+            for key, value in body.items()
+            if key != "text" and type(value) is str and value in _NAMED
+        }
+        return cls(**{**body, **named} if named else body)
+
+
+_METRIC_FIELDS = frozenset(MetricRow.__slots__)
+_NAMED = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.run_folders import Told, make_run, random_losses, scored
 
-from runoff.comparison.curves import curve_facts, curves
+from runoff.comparison.curves import curve_facts
 from runoff.comparison.facts import label_runs
 from runoff.runs import MetricRow
 
@@ -35,25 +35,23 @@ def test_without_kept_rows_the_rise_is_unknown(tmp_path: Path) -> None:
     assert not facts.ends_worse_than_best
 
 
-def test_losses_that_are_not_numbers_are_counted_and_not_drawn(tmp_path: Path) -> None:
+def test_losses_that_are_not_numbers_are_counted(tmp_path: Path) -> None:
     rows = (*metrics(2.5, 2.8), MetricRow("train", 110, 27, 2.2, math.nan, target_tokens=20000))
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
     assert curve_facts(side).not_finite == 1
-    assert all(math.isfinite(point.value) for curve in curves(side) for point in curve.points)
 
 
-def test_a_restarted_run_shows_its_last_segment(tmp_path: Path) -> None:
+def test_of_a_restarted_run_its_last_segment_is_read(tmp_path: Path) -> None:
     rows = (
         MetricRow("train", 10, 1, 0.1, 9.0, target_tokens=10),
         MetricRow("train", 10, 1, 0.1, 3.0, target_tokens=10, segment=1),
     )
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=rows))])
-    assert [point.value for curve in curves(side) for point in curve.points] == [3.0]
+    assert curve_facts(side).last_training == 3.0
 
 
-def test_no_metrics_make_no_curve(tmp_path: Path) -> None:
+def test_without_metrics_nothing_is_known(tmp_path: Path) -> None:
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=()))])
-    assert curves(side) == ()
     assert curve_facts(side).best_validation is None
 
 

@@ -26,7 +26,7 @@ SECTIONS: tuple[tuple[str, str, Builder], ...] = (
     ("derived", "What the settings come to", derived),
     ("after", "What each run is after", after),
     ("training", "Training metrics", training),
-    ("curves", "Loss curves", curve_charts),
+    ("curves", "Curves", curve_charts),
     ("results", "Results on held-out answers", results),
     ("answers", "What the answers are like", answers),
     ("examples", "Telling examples", telling_examples),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.challengers import Challenge
@@ -13,6 +12,7 @@ from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
+from runoff.report.arrange import pairs_to_show
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
 from runoff.report.numbers import (
     interval_text,
@@ -54,10 +54,6 @@ def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         yield _source_table(comparison)
 
 
-MANY = 8
-"""Runs above which not every pair has a row."""
-
-
 def _groups(comparison: Comparison) -> Iterator[Block]:
     """Which runs stand for which setting."""
     for label, group in comparison.groups.items():
@@ -87,10 +83,10 @@ def _challenge_table(found: Sequence[Challenge]) -> Table:
 
 
 def _difference_table(loss: Yardstick) -> Table:
-    labels, leader = list(loss.values), loss.leader or ""
-    wanted = list(combinations(labels, 2))
-    if len(labels) > MANY:
-        wanted = [(leader, label) for label in labels if label != leader]
+    labels, shown = list(loss.values), pairs_to_show(loss)
+    given = {label: at for at, label in enumerate(labels)}
+    both = set(shown)
+    wanted = [(a, b) for a, b in shown if (b, a) not in both or given[a] < given[b]]
     pairs = [(f"{a} - {b}", loss.pairs[a, b]) for a, b in wanted]
     pairs += [(f"{label} - base", loss.against_base[label]) for label in labels]
     rows = tuple(
@@ -113,7 +109,7 @@ def _difference_table(loss: Yardstick) -> Table:
         note="p: sign flips of whole sources. Smallest detectable: found with 80 % power at 5 %."
         + (
             " Of so many runs the one with the lowest loss is held against each other one."
-            if len(labels) > MANY
+            if len(shown) < len(loss.pairs)
             else ""
         ),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from runoff.comparison import Comparison, Side, Verdict
-from runoff.comparison.curves import Curve, CurveFacts
+from runoff.comparison.curves import CurveFacts
 from runoff.comparison.facts import listed
 from runoff.comparison.pace import Pace, pace
-from runoff.report.model import Block, Cell, Chart, Paragraph, Series, Table, cell
-from runoff.report.numbers import bytes_text, duration_text, loss_text, percent_text
+from runoff.report import curves
+from runoff.report.arrange import reading_order
+from runoff.report.model import Block, Cell, Paragraph, Table, cell
+from runoff.report.numbers import bytes_text, duration_text, percent_text
 from runoff.report.sections.cells import known_rows, logged_cell, number_cell, shown_cell
 from runoff.report.sections.checkpoints import curve_sentences
 
@@ -65,50 +67,17 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
 
 
 def curve_charts(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
-    """Loss curves over target tokens, or over the finest axis that all runs have."""
-    if not comparison.curves:
-        yield Paragraph("No run recorded a loss while it was trained.")
-        return
-    if all(len(curve.points) == 1 for curve in comparison.curves):
-        yield Paragraph("No run recorded more than one loss of a kind, so there is no curve.")
-        return
-    axis, title = _axis(comparison)
-    series = tuple(
-        Series(
-            f"{curve.label}, {'validation' if curve.kind == 'validation' else 'training'}",
-            tuple(float(getattr(point, axis)) for point in curve.points if getattr(point, axis) is not None),
-            tuple(point.value for point in curve.points if getattr(point, axis) is not None),
-            dashed=curve.kind == "train",
+    """Curves of what the training reported, over the finest axis that most points have."""
+    order = {label: at for at, label in enumerate(reading_order(comparison))}
+    charts = tuple(curves.curve_charts(sorted(comparison.sides, key=lambda side: order[side.label])))
+    if not charts:
+        once = any(row.nats_per_target_token is not None for side in comparison.sides for row in side.run.metrics)
+        yield Paragraph(
+            "No run recorded more than one loss of a kind, so there is no curve."
+            if once
+            else "No run recorded a loss while it was trained."
         )
-        for curve in comparison.curves
-    )
-    ends = "; ".join(_curve_words(curve) for curve in comparison.curves)
-    yield Chart(
-        "loss",
-        f"Training loss (dashed) and validation loss (solid) over {title}",
-        title,
-        "nats per target token",
-        tuple(one for one in series if one.x),
-        f"Line chart. {ends}.",
-    )
-
-
-def _axis(comparison: Comparison) -> tuple[str, str]:
-    for axis, title in (
-        ("target_tokens", "target tokens trained on"),
-        ("optimizer_updates", "optimizer updates"),
-        ("iteration", "iterations"),
-    ):
-        if all(getattr(point, axis) is not None for curve in comparison.curves for point in curve.points):
-            return axis, title
-    return "epoch", "epochs"
-
-
-def _curve_words(curve: Curve) -> str:
-    first, last = curve.points[0].value, curve.points[-1].value
-    kind = "validation" if curve.kind == "validation" else "training"
-    values = loss_text(first) if len(curve.points) == 1 else f"{loss_text(first)} to {loss_text(last)}"
-    return f"{curve.label} {kind}: {values}"
+    yield from charts
 
 
 def _peak(side: Side) -> float | None:
