@@ -12,26 +12,31 @@ __all__ = ["command"]
 
 def command(
     runs: Annotated[list[str], typer.Argument(help="Run names, or paths of run folders.")],
+    prompts: Annotated[
+        str | None,
+        typer.Option("--prompts", "-p", help="Answer these instead: a .jsonl or .yaml file, or one question."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer to --prompts.")] = 256,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for side-by-side.md, .html and .json.")
     ] = None,
     against: Annotated[
         str, typer.Option("--against", help="What the word marks refer to: reference, base or a run.")
     ] = "reference",
-    show: Annotated[int, typer.Option("--show", help="Prompts to print at most; the files hold all of them.")] = 5,
+    show: Annotated[int, typer.Option("--show", min=0, help="Prompts to print at most; the files hold all.")] = 5,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Show what runoff evaluate --generate stored, the most disagreeing answers first."""
+    """Show what runoff evaluate --generate stored (or the answers to --prompts), the most disagreeing ones first."""
+    from runoff.cli.loading import loaded_runs
     from runoff.cli.output import print_report, say
-    from runoff.evaluation.side_by_side import gather_stored, side_by_side
+    from runoff.evaluation.side_by_side import gather_prompted, gather_stored, side_by_side
     from runoff.report import write_report
     from runoff.report.side_by_side import side_by_side_report
-    from runoff.runs import load_run
 
-    loaded = [load_run(run, root) for run in runs]
-    gathered = gather_stored(loaded)
+    loaded = loaded_runs(runs, root, say)
+    gathered = gather_prompted(loaded, prompts, max_tokens=max_tokens, say=say) if prompts else gather_stored(loaded)
     found = side_by_side(gathered.material, place=gathered.place, against=against, notes=gathered.notes)
     print_report(side_by_side_report(found, most=show))
     if out is not None:

@@ -6,17 +6,22 @@ Must not: mark, order or render.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from runoff.engines import Base
+from runoff.engines.generation import Sampling
 from runoff.errors import RunError
 from runoff.evaluation.answers import Answer, read_answers
 from runoff.evaluation.evaluate import Evaluation, load_evaluations
+from runoff.evaluation.generating import generate_answers
 from runoff.evaluation.material import BASE, Material, TrainingRow
 from runoff.evaluation.samples import training_rows
+from runoff.evaluation.suite import load_prompts
 from runoff.runs import Run
 
-__all__ = ["Gathered", "gather_stored", "material_of", "shared_evaluations"]
+__all__ = ["Gathered", "gather_prompted", "gather_stored", "material_of", "shared_evaluations"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,28 @@ def gather_stored(runs: Sequence[Run]) -> Gathered:
     """
     evaluations = shared_evaluations(runs)
     return Gathered(material_of(runs, evaluations), evaluations[0].test["place"], tuple(_notes(evaluations)))
+
+
+def gather_prompted(
+    runs: Sequence[Run],
+    prompts: str,
+    *,
+    max_tokens: int = 256,
+    base: Base | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> Gathered:
+    """The answers of the base and of every run to other prompts, greedily; kept, so that each is generated once.
+
+    prompts: a .jsonl or .yaml file, or one question.
+
+    Raises:
+        DataError: the prompts can't be read.
+        RunError: none of the runs can be used.
+    """
+    answers = generate_answers(runs, prompts, Sampling(max_tokens), base=base, say=say)
+    checked = load_prompts(Path(prompts)) if prompts.endswith((".yaml", ".yml")) else ()
+    material = Material({label: tuple(some) for label, some in answers.items()}, _training(runs[0]), prompts=checked)
+    return Gathered(material, prompts)
 
 
 def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
@@ -63,8 +90,11 @@ def material_of(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> Mater
     answers: dict[str, tuple[Answer, ...]] = {BASE: read_answers(evaluations[0].folder / "base-answers.jsonl")}
     for run, one in zip(runs, evaluations, strict=True):
         answers[run.name] = read_answers(one.folder / "answers.jsonl")
-    rows = tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(runs[0]))
-    return Material(answers, rows)
+    return Material(answers, _training(runs[0]))
+
+
+def _training(run: Run) -> tuple[TrainingRow, ...]:
+    return tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(run))
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.fake_engine import FakeBase
+from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 from typer.testing import CliRunner
 
 from runoff.cli.main import app
 from runoff.errors import RunError
 from runoff.evaluation import Answering, evaluate
-from runoff.runs import Run
+from runoff.evaluation.side_by_side import gather_prompted, side_by_side
+from runoff.plan import AdapterSpec
+from runoff.runs import Run, load_run
 
 FEW = Answering(questions=4, training_questions=0, suite=False)
+
+
+class NoBase(FakeBase):
+    """A base that must not be used."""
+
+    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> FakeEngine:
+        pytest.fail("nothing was left to generate")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +55,18 @@ def test_what_was_not_printed_is_said(root: Path) -> None:
     assert "3 more prompts: add -o DIR to write them all, or --show." in result.output
 
 
+def test_other_prompts_are_answered_once_and_their_checks_become_badges(root: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "own.yaml"
+    prompts.write_text("prompts:\n- {id: hello, category: greeting, ask: Hello?, checks: [{contains: hi}]}\n")
+    runs = [load_run(name, root) for name in ("long", "short")]
+    first = gather_prompted(runs, str(prompts), max_tokens=8, base=FakeBase())
+    again = gather_prompted(runs, str(prompts), max_tokens=8, base=NoBase())
+    assert first.material.answers == again.material.answers
+    (prompt,) = side_by_side(again.material, place=again.place).prompts
+    assert [said.label for said in prompt.shown] == ["base", "long", "short"]
+    assert all("fails check: contains hi" in [badge.text for badge in said.badges] for said in prompt.shown)
+
+
 def test_a_run_without_answers_is_one_sentence(root: Path) -> None:
     result = CliRunner().invoke(app, ["side-by-side", "long", "silent", "--runs", str(root)])
     assert isinstance(result.exception, RunError)
@@ -57,8 +78,6 @@ def test_a_run_without_answers_is_one_sentence(root: Path) -> None:
 def test_answers_that_were_not_generated_alike_are_said_to_differ_for_that_reason(root: Path, tmp_path: Path) -> None:
     from dataclasses import replace
     from shutil import copytree
-
-    from runoff.runs import load_run
 
     copied = copytree(root, tmp_path / "runs")
     evaluate([load_run("short", copied)], base=FakeBase(), answering=replace(FEW, temperature=1.0))

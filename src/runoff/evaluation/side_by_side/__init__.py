@@ -1,6 +1,6 @@
 """The same prompts, with every answer next to each other. Must not: generate, measure a run, or render."""
 
-from runoff.evaluation.gather import Gathered, gather_stored
+from runoff.evaluation.gather import Gathered, gather_prompted, gather_stored
 from runoff.evaluation.side_by_side.badges import BADGES, Badge
 from runoff.evaluation.side_by_side.build import REFERENCE, Group, Prompted, Shown, SideBySide, side_by_side
 from runoff.evaluation.side_by_side.marking import Word
@@ -15,6 +15,7 @@ __all__ = [
     "Shown",
     "SideBySide",
     "Word",
+    "gather_prompted",
     "gather_stored",
     "side_by_side",
 ]
