@@ -30,8 +30,9 @@ demo: install
 	$(RUNOFF) evaluate long short --runs demo/runs
 	$(RUNOFF) compare long short --runs demo/runs --out demo/report --brief
 
+# A file stays on one worker, so that what its tests share is made once; a worker has one core to itself.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

@@ -15,7 +15,7 @@ from runoff.comparison import compare, verdict
 from runoff.report import report, write_report
 from runoff.runs import MetricRow
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

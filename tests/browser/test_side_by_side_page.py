@@ -14,7 +14,7 @@ from runoff.evaluation.side_by_side import side_by_side
 from runoff.report import write_report
 from runoff.report.side_by_side import side_by_side_report
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 __all__ = ["browser"]
 
 COPIED = "Keep the salt in a dry tin by the north window until the spring"

@@ -11,7 +11,7 @@ from runoff.data import load_tokenizer
 from runoff.engines import open_base
 from runoff.engines.generation import Sampling, generate
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 QUESTIONS = ("What is the capital of France?", "Say hello, and nothing else.", "Name three colours.")
 
 

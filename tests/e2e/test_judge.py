@@ -24,7 +24,7 @@ from runoff.evaluation.stored import StoredMeasure
 from runoff.files import jsonl, write_bytes
 from runoff.runs import Run
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 OPENBLAS = next(
     (
         path

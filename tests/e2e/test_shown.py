@@ -20,7 +20,7 @@ from runoff.runs import Run, load_run
 from runoff.training import train
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 
 SCALES = (0.0, 0.25, 0.5, 1.0, 1.5)
 CONFIG = """

@@ -176,7 +176,6 @@ def test_weights_are_held_once(tiny: Path) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.xdist_group("model")
 def test_real_model_in_bfloat16_is_as_near_to_float32() -> None:
     """One short batch of SmolLM2-135M: distances of loss and gradient, ours and the libraries'."""
     folder, batch = get_model("smollm2-135m"), batch_of(60, 90)
