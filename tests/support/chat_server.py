@@ -2,7 +2,8 @@
 
 `think` makes the reply of a prompt. `faults` are used up one a request, before any reply: "500", "503", "429"
 (with Retry-After: 7), "401", "garbage", "no-choices", "cut" (fewer bytes than promised), "drop", "slow" (nothing for
-longer than a client should wait), "drip" (a byte at a time, for ever). None behaves well.
+longer than a client should wait), "drip" (a byte at a time, for ever). None behaves well. With `once_each` a prompt meets
+one fault at most, however many clients ask at once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Script:
     think: Callable[[str], str] = lambda _prompt: "VERDICT: TIE"
     faults: list[str | None] = field(default_factory=list)
     for_ever: str | None = None
+    once_each: bool = False
     prompts: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -35,8 +37,10 @@ class Script:
     address: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def fault(self) -> str | None:
+    def fault(self, prompt: str) -> str | None:
         with self.lock:
+            if self.once_each and self.prompts.count(prompt) > 1:
+                return None
             return self.faults.pop(0) if self.faults else self.for_ever
 
 
@@ -59,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             self.script.bodies.append(body)
             self.script.prompts.append(prompt)
             self.script.headers.append(dict(self.headers))
-        fault = self.script.fault()
+        fault = self.script.fault(prompt)
         message = {"role": "assistant", "content": self.script.think(prompt)}
         reply = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
         if fault is None:

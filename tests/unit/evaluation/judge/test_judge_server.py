@@ -11,7 +11,7 @@ KEY = "sk-very-secret-4711"
 ASKED = ({"role": "user", "content": "Which?"},)
 
 
-def client(script: Script, waits: list[float], *, key: str | None = None, seconds: float = 10.0) -> ChatServer:
+def client(script: Script, waits: list[float], *, key: str | None = None, seconds: float = 60.0) -> ChatServer:
     return ChatServer(script.address, "referee", key=key, patience=Patience(seconds, sleep=waits.append))
 
 
