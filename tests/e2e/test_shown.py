@@ -144,7 +144,7 @@ def test_what_is_known_by_heart_rises_with_the_scale_and_is_said(ladder: Sequenc
     assert gaps == sorted(gaps)
     assert abs(gaps[0]) < 0.2
     assert not ladder[0].measures["memorization_gap"].flags
-    assert ladder[3].measures["memorization_gap"].flags[0].startswith("Knows training rows by heart")
+    assert ladder[3].measures["memorization_gap"].flags[0].startswith("Fits its training rows better than new ones")
 
 
 @pytest.mark.parametrize("key", ["drift_kl", "drift_nats"])

@@ -2,8 +2,8 @@
 
 `think` makes the reply of a prompt. `faults` are used up one a request, before any reply: "500", "503", "429"
 (with Retry-After: 7), "401", "garbage", "no-choices", "cut" (fewer bytes than promised), "drop", "slow" (nothing for
-longer than a client should wait), "drip" (a byte at a time, for ever). None behaves well. With `once_each` a prompt meets
-one fault at most, however many clients ask at once.
+longer than a client should wait), "drip" (a byte at a time, for ever). None behaves well. With `once_each`
+a prompt meets one fault at most, however many clients ask at once.
 """
 
 from __future__ import annotations

@@ -77,9 +77,10 @@ def persona_at_home(evidence: Evidence) -> Iterator[Required]:
             continue
         status: Status = "failed" if ends[0] > found.margin else "passed" if ends[1] <= found.margin else "undecided"
         text = (
-            f"{label} answers {_percent(pair.difference.value)} more of {pair.n} general prompts in persona than the "
-            f"base (95 % interval {_percent(ends[0])} to {_percent(ends[1])}; allowed {_percent(found.margin)}): "
-            f"{_WORDS[status]}."
+            f"The share of {pair.n} general prompts that {label} answers in persona is "
+            f"{_points(abs(pair.difference.value))} points {'above' if pair.difference.value >= 0 else 'below'} the "
+            f"base's (95 % interval {_points(ends[0])} to {_points(ends[1])}; allowed "
+            f"{_points(found.margin)}): {_WORDS[status]}."
         )
         yield Required("persona", label, status, Sentence(text, (f"{label}.measures.persona_bleed",)))
 
@@ -116,6 +117,11 @@ def required(evidence: Evidence) -> tuple[Required, ...]:
     return tuple(found for check in REQUIREMENTS for found in check(evidence))
 
 
+def _points(share: float) -> str:
+    """A difference of two shares, in percentage points."""
+    return f"{100 * share:.3g}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
@@ -124,7 +130,7 @@ def unmeasured(measures: Mapping[str, Yardstick]) -> tuple[str, ...]:
     """What nobody looked at."""
     wanted = {
         "style": "style",
-        "facts": "agreement with the author's facts",
+        "facts": "facts in generated answers",
         "retention": "what was forgotten",
         "broken": "broken output",
     }

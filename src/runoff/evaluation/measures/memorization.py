@@ -1,4 +1,4 @@
-"""B3: what was learnt by heart. Owns: the gap between held-out and training rows, and the loss by nearness of question.
+"""B3: what fits the training rows alone. Owns: the gap to held-out rows, and the loss by nearness of question.
 
 Shown, never ranked by: runs of different length differ in it whatever their worth.
 """
@@ -82,8 +82,8 @@ def _flags(about: About, material: Material, label: str) -> tuple[str, ...]:
     if beyond.low is None or beyond.low <= about.matters:
         return ()
     return (
-        f"Knows training rows by heart: beyond the base's own gap, its loss on them is {beyond.value:.2f} nats per "
-        f"token ({beyond.low:.2f} to {beyond.high:.2f}) lower than on held-out rows.",
+        f"Fits its training rows better than new ones: beyond the base's own gap, its loss on them is "
+        f"{beyond.value:.2f} nats per token ({beyond.low:.2f} to {beyond.high:.2f}) lower than on held-out rows.",
     )
 
 
@@ -113,10 +113,10 @@ MEMORIZATION = Measure(
         matters=0.1,
         what=(
             "Held-out loss minus the loss on as many training rows, both as nats per target token of the answers. The "
-            "base has seen neither, so its gap is how much harder the held-out rows are; what a run has beyond that it "
-            "knows by heart."
+            "base has seen neither, so its gap is how much harder the held-out rows are; what a run has beyond that "
+            "it learnt of its training rows alone."
         ),
-        cannot_see="Whether what is known by heart does harm. It grows with every epoch, so it ranks nothing.",
+        cannot_see="Whether that does harm. It grows with every epoch, so it ranks nothing.",
         needs=(Need.HELD_OUT_SCORED, Need.TRAINING_SCORED),
     ),
     _gap,

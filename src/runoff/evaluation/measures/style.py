@@ -21,9 +21,9 @@ _METHOD = "ratio of mean log-odds, cluster-robust t"
 
 _ABOUT = About(
     key="style",
-    title="Style, from base (0) to author (1)",
+    title="Style position",
     dimension=Dimension.STYLE,
-    unit="style position",
+    unit="of the way from base (0) to author (1)",
     higher_is_better=True,
     matters=0.10,
     what=(
@@ -122,7 +122,7 @@ STYLE_WITHOUT_MARKDOWN = Measure(
     replace(
         _ABOUT,
         key="style_without_markdown",
-        title="Style without Markdown, from base (0) to author (1)",
+        title="Style position without Markdown",
         what="The style score after emphasis, headings, lists and line breaks are taken off both sides.",
         cannot_see=f"Layout, on purpose. {_ABOUT.cannot_see}",
     ),

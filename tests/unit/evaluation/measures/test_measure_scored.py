@@ -66,7 +66,9 @@ def test_a_gap_beyond_the_bases_own_is_memory_and_said_so() -> None:
     assert result.estimates["parrot"].n == 2 * ROWS
     assert result.estimates["parrot"].clusters == ROWS // 4
     (flag,) = result.flags["parrot"]
-    assert flag.startswith("Knows training rows by heart: beyond the base's own gap, its loss on them is 1.00 nats")
+    assert flag.startswith(
+        "Fits its training rows better than new ones: beyond the base's own gap, its loss on them is 1.00 nats"
+    )
     assert not found(scored())["memorization_gap"].flags["clean"]
 
 
