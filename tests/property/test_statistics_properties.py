@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from runoff.comparison.selection import indistinguishable_from_best, select_and_confirm
 from runoff.comparison.statistics import Outcome, PairedDifference, max_t, outcome, paired_difference, questions_needed
-from runoff.evaluation.clusters import Clusters
-from runoff.evaluation.estimates import mean, ratio_mean
+from runoff.estimates.clusters import Clusters
+from runoff.estimates.estimate import mean, ratio_mean
 
 UNIT = "nats per target token"
 Floats: TypeAlias = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from runoff.config import Origin, flatten, parse_config
 from runoff.engines.scoring import ScoredRow, mean_loss
-from runoff.evaluation.estimates import Estimate
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.stored import StoredMeasure, store_measures
 from runoff.files import file_hashes, jsonl, write_bytes, write_json, write_text
 from runoff.plan import Finding

@@ -15,7 +15,7 @@ from runoff.comparison.facts import Side
 from runoff.comparison.selection import Selection, indistinguishable_from_best, select_and_confirm
 from runoff.comparison.statistics import minimum_clusters_for
 from runoff.comparison.yardstick import SEED
-from runoff.evaluation.evaluate import HELD_OUT_UNIT
+from runoff.engines.scoring import HELD_OUT_UNIT
 
 __all__ = ["Checkpoints", "checkpoints"]
 

@@ -18,10 +18,9 @@ from runoff.comparison.replicates import averaged, seed_differences
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
 from runoff.comparison.yardstick import SEED, Pairs, Yardstick, from_measures
-from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, mean_loss
 from runoff.errors import RunError
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
-from runoff.evaluation.evaluate import HELD_OUT_UNIT
 
 __all__ = ["HELD_OUT", "Evidence", "clusters_of", "gather", "paired_rows", "validation_rows"]
 

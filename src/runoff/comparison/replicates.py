@@ -18,9 +18,9 @@ from itertools import combinations
 from runoff.comparison.differences import other_rows, setting_differences
 from runoff.comparison.facts import Side
 from runoff.errors import RunError
+from runoff.estimates.estimate import mean
+from runoff.estimates.quantiles import t_quantile
 from runoff.evaluation import Evaluation
-from runoff.evaluation.estimates import mean
-from runoff.evaluation.quantiles import t_quantile
 from runoff.evaluation.stored import StoredMeasure
 
 __all__ = [

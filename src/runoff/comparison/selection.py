@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from runoff.comparison.sign_flips import flip_p_values, sign_patterns
 from runoff.comparison.statistics import PairedDifference, paired_difference
-from runoff.evaluation.clusters import Clusters, FloatArray, Labels, finite
-from runoff.evaluation.estimates import Estimate, ratio_mean
+from runoff.estimates.clusters import Clusters, FloatArray, Labels, finite
+from runoff.estimates.estimate import Estimate, ratio_mean
 
 __all__ = ["Selection", "indistinguishable_from_best", "select_and_confirm"]
 

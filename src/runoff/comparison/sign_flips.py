@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from runoff.evaluation.clusters import FloatArray
+from runoff.estimates.clusters import FloatArray
 
 __all__ = ["EXACT_UP_TO", "flip_method", "flip_p_values", "minimum_clusters_for", "sign_patterns"]
 

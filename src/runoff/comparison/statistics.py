@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runoff.comparison.sign_flips import flip_method, flip_p_values, minimum_clusters_for
-from runoff.evaluation.clusters import (
+from runoff.estimates.clusters import (
     Clusters,
     FloatArray,
     Labels,
@@ -26,8 +26,8 @@ from runoff.evaluation.clusters import (
     robust_ratio,
     student_t,
 )
-from runoff.evaluation.estimates import Estimate, t_estimate
-from runoff.evaluation.quantiles import chi_squared_quantile, normal_quantile
+from runoff.estimates.estimate import Estimate, t_estimate
+from runoff.estimates.quantiles import chi_squared_quantile, normal_quantile
 
 __all__ = [
     "Need",

@@ -1,6 +1,6 @@
 """Scoring held-out rows under one adapter: the same batches for every run, a value per example.
 
-Owns: the scored row and the order of scoring. Must not: know which rows or why.
+Owns: the scored row, the order of scoring and the held-out loss. Must not: know which rows or why.
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ from typing import Any, Self
 
 from runoff.data import Batch, Encoded, fixed_order, make_batch
 from runoff.engines.base import Engine
+from runoff.estimates.estimate import Estimate, ratio_mean
 
-__all__ = ["SCORING_BATCH_ROWS", "ScoredRow", "mean_loss", "score_batches", "scoring_batches"]
+__all__ = [
+    "HELD_OUT_UNIT",
+    "SCORING_BATCH_ROWS",
+    "ScoredRow",
+    "cluster_of",
+    "held_out_loss",
+    "mean_loss",
+    "score_batches",
+    "scoring_batches",
+]
+
+HELD_OUT_UNIT = "nats per target token"
 
 SCORING_BATCH_ROWS = 8
 
@@ -63,6 +75,19 @@ def score_batches(engine: Engine, batches: Sequence[Batch]) -> list[ScoredRow]:
 def mean_loss(rows: Sequence[ScoredRow]) -> float:
     """Nats per target token over all rows."""
     return math.fsum(row.nats for row in rows) / sum(row.target_tokens for row in rows)
+
+
+def cluster_of(row: ScoredRow) -> str:
+    """The row's source, or the row itself where none is given."""
+    return row.source if row.source is not None else f"row {row.row}"
+
+
+def held_out_loss(rows: Sequence[ScoredRow]) -> Estimate:
+    """Nats per target token over all answers, with its interval over sources."""
+    if not rows:
+        return Estimate.unknown_because("no held-out row was scored", HELD_OUT_UNIT)
+    clusters = [cluster_of(row) for row in rows]
+    return ratio_mean([row.nats for row in rows], [row.target_tokens for row in rows], clusters, unit=HELD_OUT_UNIT)
 
 
 def _score(engine: Engine, batch: Batch) -> Iterator[ScoredRow]:

@@ -15,7 +15,6 @@ from runoff.engines import Base
 from runoff.engines.scoring import ScoredRow
 from runoff.evaluation.answering import Answering, answer_all
 from runoff.evaluation.samples import training_rows
-from runoff.evaluation.scored import HELD_OUT_UNIT, held_out_loss
 from runoff.evaluation.scoring import EXAMPLES, score_all
 from runoff.evaluation.session import adapter_sha256, open_session
 from runoff.evaluation.stored import StoredMeasure, load_measures
@@ -24,7 +23,7 @@ from runoff.files import changed_files
 from runoff.runs import Run
 from runoff.runs.store import read_jsonl
 
-__all__ = ["HELD_OUT_UNIT", "Evaluation", "Example", "evaluate", "held_out_loss", "load_evaluations"]
+__all__ = ["Evaluation", "Example", "evaluate", "load_evaluations"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from runoff.engines.adapters import read_adapter, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
 from runoff.errors import RunoffError
-from runoff.evaluation.estimates import Estimate, mean, rate
+from runoff.estimates.estimate import Estimate, mean, rate
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.stored import HARNESS, StoredMeasure, load_measures, store_measures
 from runoff.files import write_json

@@ -1,18 +1,15 @@
-"""What teacher-forced passes leave behind. Owns: the nouns, and the held-out loss. Must not: score."""
+"""What teacher-forced passes leave behind. Owns: the nouns. Must not: score."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from runoff.engines.scoring import ScoredRow
-from runoff.evaluation.estimates import Estimate, ratio_mean
+from runoff.engines.scoring import ScoredRow, cluster_of
 
-__all__ = ["HELD_OUT_UNIT", "Drift", "Scored", "ScoredPair", "cluster_of", "held_out_loss"]
-
-HELD_OUT_UNIT = "nats per target token"
+__all__ = ["Drift", "Scored", "ScoredPair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +67,3 @@ class Scored:
         """The cluster of each held-out row and each pair."""
         rows = {row.sha256[:16]: cluster_of(row) for some in self.held_out.values() for row in some}
         return rows | {pair.key: pair.cluster for some in self.pairs.values() for pair in some}
-
-
-def cluster_of(row: ScoredRow) -> str:
-    """The row's source, or the row itself where none is given."""
-    return row.source if row.source is not None else f"row {row.row}"
-
-
-def held_out_loss(rows: Sequence[ScoredRow]) -> Estimate:
-    """Nats per target token over all answers, with its interval over sources."""
-    if not rows:
-        return Estimate.unknown_because("no held-out row was scored", HELD_OUT_UNIT)
-    clusters = [cluster_of(row) for row in rows]
-    return ratio_mean([row.nats for row in rows], [row.target_tokens for row in rows], clusters, unit=HELD_OUT_UNIT)

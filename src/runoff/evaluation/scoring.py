@@ -15,14 +15,14 @@ from typing import Any
 
 from runoff.data import Encoded, encode_for_scoring
 from runoff.engines import Base
-from runoff.engines.scoring import ScoredRow, score_batches, scoring_batches
+from runoff.engines.scoring import ScoredRow, held_out_loss, score_batches, scoring_batches
 from runoff.errors import EngineError
 from runoff.evaluation.material import BASE, Material
 from runoff.evaluation.measures import SCORED_MEASURES, ContrastPair, measure
 from runoff.evaluation.measures.memorization import nearness
 from runoff.evaluation.pairs import encoded_pairs, scored_pairs
 from runoff.evaluation.samples import spread, training_rows
-from runoff.evaluation.scored import Scored, held_out_loss
+from runoff.evaluation.scored import Scored
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.stored import SCORED, StoredMeasure, store_measures
 from runoff.evaluation.testset import TestSet

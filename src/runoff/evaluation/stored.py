@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from runoff.evaluation.estimates import Estimate
+from runoff.estimates.estimate import Estimate
 from runoff.files import write_json
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runoff.engines.scoring import ScoredRow, mean_loss
-from runoff.evaluation.estimates import Estimate, ratio_mean
+from runoff.estimates.estimate import Estimate, ratio_mean
 
 __all__ = ["ALARMS", "Alarm", "Lookout", "Validation", "look", "trend"]
 

@@ -18,9 +18,8 @@ import numpy as np
 from runoff.data import Batch, Encoded, epoch_order, make_batch
 from runoff.engines.base import Base, Engine, Vector
 from runoff.engines.parallel import restore_random_state
-from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.engines.scoring import ScoredRow, held_out_loss, mean_loss
 from runoff.errors import EngineError, RunError
-from runoff.evaluation import held_out_loss
 from runoff.files import jsonl, write_bytes
 from runoff.plan import Plan, Slot, learning_rate
 from runoff.runs import MetricRow, RunFolder, load_run

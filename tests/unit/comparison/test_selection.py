@@ -7,7 +7,7 @@ import pytest
 
 from runoff.comparison.selection import MOST_PAIRED, indistinguishable_from_best, select_and_confirm
 from runoff.comparison.statistics import Outcome, outcome, paired_difference
-from runoff.evaluation.estimates import mean
+from runoff.estimates.estimate import mean
 
 UNIT = "nats per target token"
 LABELS = [f"video {i // 5}" for i in range(100)]

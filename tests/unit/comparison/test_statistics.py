@@ -20,7 +20,7 @@ from runoff.comparison.statistics import (
     paired_difference,
     questions_needed,
 )
-from runoff.evaluation.estimates import Estimate, ratio_mean
+from runoff.estimates.estimate import Estimate, ratio_mean
 
 UNIT = "nats per target token"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runoff.evaluation.estimates import Estimate, mean
+from runoff.estimates.estimate import Estimate, mean
 from runoff.evaluation.judge.criteria import Criterion
 from runoff.evaluation.judge.deciding import Decision
 from runoff.evaluation.judge.exam import Exam

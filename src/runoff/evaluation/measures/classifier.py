@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runoff.estimates.clusters import FloatArray
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.clusters import FloatArray
 from runoff.evaluation.measures.features import style_features
 from runoff.evaluation.measures.texts import first_words, function_words, masked, strip_markdown
 

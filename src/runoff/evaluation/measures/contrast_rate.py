@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runoff.evaluation.estimates import Estimate
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.material import Material, Need
 from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runoff.estimates.clusters import FloatArray
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.clusters import FloatArray
-from runoff.evaluation.estimates import Estimate
 from runoff.evaluation.material import Material, Need
 from runoff.evaluation.measures.classifier import area_under_curve, out_of_fold, window
 from runoff.evaluation.measures.features import style_features

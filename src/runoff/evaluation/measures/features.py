@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from runoff.evaluation.clusters import FloatArray
+from runoff.estimates.clusters import FloatArray
 from runoff.evaluation.measures.texts import sentences, strip_markdown, vocabulary, words
 
 __all__ = ["FEATURES", "style_features"]

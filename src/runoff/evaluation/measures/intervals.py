@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runoff.evaluation.clusters import Clusters, Labels, design_effect, intraclass_correlation
-from runoff.evaluation.estimates import Estimate, rate, t_estimate
+from runoff.estimates.clusters import Clusters, Labels, design_effect, intraclass_correlation
+from runoff.estimates.estimate import Estimate, rate, t_estimate
 
 __all__ = ["clustered_rate", "jackknife"]
 

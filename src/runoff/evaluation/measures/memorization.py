@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from runoff.data import Row
-from runoff.engines.scoring import ScoredRow
-from runoff.evaluation.clusters import Clusters, robust_ratio
-from runoff.evaluation.estimates import Estimate, t_estimate
+from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, cluster_of
+from runoff.estimates.clusters import Clusters, robust_ratio
+from runoff.estimates.estimate import Estimate, t_estimate
 from runoff.evaluation.material import AUTHOR, BASE, Material, Need
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, result, unknown
-from runoff.evaluation.scored import HELD_OUT_UNIT, cluster_of
 
 __all__ = ["BY_NEARNESS", "MEMORIZATION", "nearness"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from runoff.estimates.clusters import Labels
+from runoff.estimates.estimate import Estimate, mean
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.clusters import Labels
-from runoff.evaluation.estimates import Estimate, mean
 from runoff.evaluation.material import AUTHOR, BASE, Material, Need
 
 __all__ = [

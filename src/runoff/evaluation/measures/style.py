@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from runoff.evaluation.clusters import Clusters, FloatArray, robust_ratio
-from runoff.evaluation.estimates import Estimate, t_estimate
+from runoff.estimates.clusters import Clusters, FloatArray, robust_ratio
+from runoff.estimates.estimate import Estimate, t_estimate
 from runoff.evaluation.material import AUTHOR, BASE, Material, Need
 from runoff.evaluation.measures.classifier import StyleClassifier, style_classifier
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, Scores, result, unknown

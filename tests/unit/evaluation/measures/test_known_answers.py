@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from runoff.comparison.statistics import paired_difference
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.estimates import Estimate
 from runoff.evaluation.material import Material
 from runoff.evaluation.measures import MEASURES, MeasureResult, measure
 

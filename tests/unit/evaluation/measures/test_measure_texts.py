@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runoff.evaluation.estimates import mean
+from runoff.estimates.estimate import mean
 from runoff.evaluation.measures.classifier import area_under_curve
 from runoff.evaluation.measures.features import FEATURES, style_features
 from runoff.evaluation.measures.intervals import clustered_rate, jackknife

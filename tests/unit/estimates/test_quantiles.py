@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy import special
 
-from runoff.evaluation.quantiles import chi_squared_quantile, normal_quantile, t_quantile
+from runoff.estimates.quantiles import chi_squared_quantile, normal_quantile, t_quantile
 
 CHANCES = [0.001, 0.025, 0.05, 0.2, 0.4, 0.5, 0.8, 0.9, 0.95, 0.975, 0.995, 0.9999]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from runoff.evaluation.quantiles import t_quantile
+from runoff.estimates.quantiles import t_quantile
 
 __all__ = [
     "Clusters",

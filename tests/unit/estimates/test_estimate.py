@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runoff.evaluation.clusters import Clusters, design_effect, intraclass_correlation
-from runoff.evaluation.estimates import Estimate, mean, rate, ratio_mean
+from runoff.estimates.clusters import Clusters, design_effect, intraclass_correlation
+from runoff.estimates.estimate import Estimate, mean, rate, ratio_mean
 
 UNIT = "nats per target token"
 KNOWN = Estimate(1.0, 0.5, 1.5, 0.95, UNIT, 10, 3, "by hand")

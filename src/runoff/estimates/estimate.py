@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runoff.evaluation.clusters import Clusters, Labels, finite, robust_ratio, student_t
-from runoff.evaluation.quantiles import normal_quantile
+from runoff.estimates.clusters import Clusters, Labels, finite, robust_ratio, student_t
+from runoff.estimates.quantiles import normal_quantile
 
 __all__ = ["Estimate", "mean", "rate", "ratio_mean", "t_estimate"]
 
@@ -126,7 +126,7 @@ def rate(
     Where nothing (or everything) happened the method also gives the one-sided exact limit, 1 - (1-level)^(1/n), of
     which 3/n is the well-known approximation at 95 % (rule of three: Hanley and Lippman-Hand 1983, JAMA 249).
 
-    clusters: sources behind the n examples, n if not given. design_effect: >= 1, see `runoff.evaluation.clusters`.
+    clusters: sources behind the n examples, n if not given. design_effect: >= 1, see `runoff.estimates.clusters`.
     Unknown if n is 0. Raises ValueError unless 0 <= successes <= n and design_effect >= 1.
     """
     if not 0 <= successes <= n or design_effect < 1:
