@@ -123,7 +123,7 @@ def _points(share: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{_points(share)} %"
 
 
 def unmeasured(measures: Mapping[str, Yardstick]) -> tuple[str, ...]:

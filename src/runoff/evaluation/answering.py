@@ -71,7 +71,8 @@ def answer_all(session: Session, test: TestSet, wanted: Answering) -> None:
     """
     prompts = _prompts(wanted)
     own = tuple(load_measure(name) for name in wanted.own_measures)
-    jobs = _jobs(session, test, prompts, wanted)
+    training = _training(session)
+    jobs = _jobs(session, test, prompts, training, wanted)
     found = {
         who: {
             name: ask(session, test.key, run, name, job.questions, job.sampling)
@@ -80,7 +81,7 @@ def answer_all(session: Session, test: TestSet, wanted: Answering) -> None:
         }
         for who, run in [(BASE, None), *((run.name, run) for run in session.runs)]
     }
-    material = _material(session, found, prompts)
+    material = _material(session, found, prompts, training)
     material = replace(material, drift=drifts(session, test.key, jobs["suite"].questions, found[BASE]["suite"]))
     results = measure(material, (*MEASURES, *own))
     if "sampled" in jobs:
@@ -90,13 +91,15 @@ def answer_all(session: Session, test: TestSet, wanted: Answering) -> None:
     _store(session, test, found, generation | {"questions_answered": len(jobs["answers"].questions)}, results)
 
 
-def _jobs(session: Session, test: TestSet, prompts: Sequence[Prompt], wanted: Answering) -> dict[str, _Job]:
+def _jobs(
+    session: Session, test: TestSet, prompts: Sequence[Prompt], trained_on: Sequence[Row], wanted: Answering
+) -> dict[str, _Job]:
     """An answer may be twice as long as the longest reference, as far as the model can read."""
     limit = 2 * max(example.target_tokens for example in test.encoded)
     limit = min(limit, (session.model.context_length or 2 * limit) // 2)
     rows = spread([example.row for example in test.encoded], wanted.questions)
     asked = that_fit(session, row_questions(rows, session.tokenizer), limit, "test questions")
-    known = spread(_training(session), wanted.training_questions)
+    known = spread(trained_on, wanted.training_questions)
     suite = that_fit(session, prompt_questions(prompts, session.tokenizer), SUITE_TOKENS, "prompts")
     training = that_fit(session, row_questions(known, session.tokenizer), limit, "training questions")
     first = Sampling(limit, wanted.temperature, wanted.top_p, wanted.seed)
@@ -116,8 +119,7 @@ def _training(session: Session) -> list[Row]:
     return list({row.sha256: row for run in session.runs for row in training_rows(run)}.values())
 
 
-def _material(session: Session, found: Answers, prompts: tuple[Prompt, ...]) -> Material:
-    training = _training(session)
+def _material(session: Session, found: Answers, prompts: tuple[Prompt, ...], training: Sequence[Row]) -> Material:
     return Material(
         answers={who: tuple(answers["answers"]) for who, answers in found.items()},
         training=tuple(TrainingRow(row.question, row.answer, row.source) for row in training),
