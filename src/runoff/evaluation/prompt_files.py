@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runoff.errors import DataError
-from runoff.evaluation.suite import load_prompts
+from runoff.evaluation.suite import load_prompts, prompt_text
 
 __all__ = ["Asked", "read_asked"]
 
@@ -56,15 +56,7 @@ def read_asked(given: str) -> tuple[Asked, ...]:
 
 
 def _rows(path: Path) -> Iterator[Asked]:
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text. Save the file as UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}).") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(prompt_text(path).split("\n"), start=1):
         if line.strip():
             yield _row(number, _object(line, f"{path}:{number}"), f"{path}:{number}")
 

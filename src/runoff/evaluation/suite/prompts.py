@@ -16,7 +16,7 @@ from typing import Any
 from runoff.errors import DataError
 from runoff.evaluation.suite.checks import CHECKS, Requirement
 
-__all__ = ["Prompt", "general_prompts", "load_prompts"]
+__all__ = ["Prompt", "general_prompts", "load_prompts", "prompt_text"]
 
 _FIELDS = ("id", "category", "ask", "turns", "checks")
 
@@ -63,15 +63,23 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
     Raises:
         DataError: the first thing that is wrong, with file and line.
     """
+    return _parse(prompt_text(path), str(path))
+
+
+def prompt_text(path: Path) -> str:
+    """A prompts file as text, whatever its format.
+
+    Raises:
+        DataError: there is none, or it can't be read as UTF-8.
+    """
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text. Save the file as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}).") from None
-    return _parse(text, str(path))
 
 
 def _parse(text: str, place: str) -> tuple[Prompt, ...]:
