@@ -261,6 +261,22 @@ def test_decoder_continues_as_the_scorer_scores(base: Base, tiny: Path) -> None:
         decoder.push(targets.astype(np.int32))
 
 
+def test_rows_that_leave_a_decoder_do_not_disturb_the_others(base: Base, tiny: Path) -> None:
+    """The longest leaves, then the first of those that stay is no longer the first that came."""
+    engine = base.attach(spec_for(tiny))
+    trained(engine)
+    prompts = [example(length, 4, seed=length).ids for length in (9, 31, 15, 12)]
+    whole, fewer = engine.decoder(prompts), engine.decoder(prompts)
+    rows = [0, 1, 2, 3]
+    for kept in ([0, 2, 3], [2, 1], [0]):
+        ids = np.arange(40, 44, dtype=np.int32)
+        whole.push(ids)
+        fewer.push(ids[rows])
+        fewer.keep(kept)
+        rows = [rows[at] for at in kept]
+        np.testing.assert_allclose(fewer.logits(), whole.logits()[rows], rtol=0, atol=1e-4)
+
+
 def test_log_chances_are_those_that_the_scores_come_from(base: Base, tiny: Path) -> None:
     engine, batch = base.attach(spec_for(tiny)), batch_of(17, 23)
     trained(engine)

@@ -165,6 +165,9 @@ class FakeDecoder:
     def push(self, ids: npt.NDArray[np.int32]) -> None:
         self.present = ids.astype(np.int64)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        self.present = self.present[list(rows)]
+
 
 def _readout(width: int) -> npt.NDArray[np.float64]:
     return _features(10_000 + width, width)

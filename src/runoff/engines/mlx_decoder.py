@@ -36,6 +36,13 @@ class MlxDecoder:
         """Append one token to each row."""
         self._logits = self._forward(mx.array(ids)[:, None])
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows go on."""
+        kept = mx.array(list(rows))
+        self._logits = self._logits[kept]
+        for cache in self._cache:
+            cache.filter(kept)
+
     def _forward(self, ids: mx.array) -> mx.array:
         logits: mx.array = self._model(ids, cache=self._cache)[:, -1].astype(mx.float32)
         mx.eval(logits)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Kept", "attend", "attend_backward"]
+__all__ = ["Kept", "attend", "attend_backward", "by_onednn"]
 
 QUERIES = 128
 """Positions in a block of queries: a row of 256 needs 3/4 of the square, one of 1,024 needs 9/16."""
@@ -30,25 +30,27 @@ class Kept(NamedTuple):
     chances: list[torch.Tensor]
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, keep: bool) -> tuple[torch.Tensor, Kept | None]:
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, keep: bool, before: int = 0
+) -> tuple[torch.Tensor, Kept | None]:
     """Softmax of the causal scores times the values.
 
     q: (kv heads, tokens x group, d) float32, already scaled; the heads of a group lie side by side at each position.
-    k: (kv heads, tokens, d) float32. v: (kv heads, tokens, d) in the working type, which is that of the result
-    (kv heads, tokens x group, d).
+    k: (kv heads, before + tokens, d) float32: those of `before` earlier positions first, which ask nothing and have no
+    way back. v: the same shape in the working type, which is that of the result (kv heads, tokens x group, d).
     """
-    tokens = k.shape[1]
+    tokens = k.shape[1] - before
     group = q.shape[1] // tokens
     out = torch.empty(q.shape, dtype=v.dtype)
     chances = []
     for start in range(0, tokens, QUERIES):
         stop = min(start + QUERIES, tokens)
         rows = slice(start * group, stop * group)
-        with _by_onednn(v.dtype):
-            scores = torch.bmm(q[:, rows], k[:, :stop].mT)
-        scores[:, :, start:] += _later(stop - start, group)
+        with by_onednn(v.dtype):
+            scores = torch.bmm(q[:, rows], k[:, : before + stop].mT)
+        scores[:, :, before + start :] += _later(stop - start, group)
         part = torch.softmax(scores, dim=-1).to(v.dtype)
-        out[:, rows] = torch.bmm(part, v[:, :stop])
+        out[:, rows] = torch.bmm(part, v[:, : before + stop])
         if keep:
             chances.append(part)
     return out, Kept(q.to(v.dtype), k.to(v.dtype), v, chances) if keep else None
@@ -74,7 +76,7 @@ def attend_backward(kept: Kept, out_gradient: torch.Tensor) -> tuple[torch.Tenso
 
 
 @contextlib.contextmanager
-def _by_onednn(dtype: torch.dtype) -> Iterator[None]:
+def by_onednn(dtype: torch.dtype) -> Iterator[None]:
     """Beside bfloat16 states, float32 products may round what goes in to bfloat16 (not their sums, nor the result).
 
     What this buys on a CPU is oneDNN instead of MKL, which is twice as fast here even where it rounds nothing.

@@ -40,6 +40,12 @@ class TorchDecoder:
         self._positions = self._positions[:, -1:] + 1
         self._logits = self._forward(torch.from_numpy(ids.astype(np.int64)).to(self._device)[:, None])
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows go on."""
+        kept = torch.tensor(rows, device=self._device)
+        self._mask, self._positions, self._logits = self._mask[kept], self._positions[kept], self._logits[kept]
+        self._cache.batch_select_indices(kept)
+
     def _forward(self, ids: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             out = self._model(

@@ -21,11 +21,13 @@ from torch import nn
 
 from runoff.data import Batch, Encoded
 from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
 from runoff.engines.torch_head import head_of, log_chances, summed_nats, token_nats
 from runoff.engines.torch_layers import Adapted, Patch
 from runoff.engines.torch_lean import Blocks, Rows
+from runoff.engines.torch_lean_decoder import Reader
 from runoff.engines.torch_recognized import Unrecognized, recognize
 from runoff.engines.torch_views import above, below, final_states, recomputed
 from runoff.engines.trunk import State, TrunkStates, open_states
@@ -82,6 +84,7 @@ class TorchBase:
         self.dtype = dtype
         self.lean, self._notes = _lean_blocks(model) if lean else (None, ())
         self.head = head_of(model)
+        self.reader = Reader(self.lean, self._embedded, self._final_logits) if self.lean else None
         self.states: TrunkStates | None = None
         self._boundary = 0
         self._adapters: list[TorchEngine] = []
@@ -154,25 +157,31 @@ class TorchBase:
     def hidden(self, batch: Batch, lowest_block: int) -> torch.Tensor:
         """Final hidden states (rows, width, d) under the active adapter; from the trunk if it ends below that."""
         inner = self.inner
-        if 0 < self._boundary <= lowest_block:
-            inner = above(inner, self._boundary, self._boundary_states(batch))
+        if start := self.boundary(lowest_block):
+            inner = above(inner, start, self._boundary_states(batch))
         return final_states(inner, self._ids(batch))
 
     def packed(self, batch: Batch, lowest_block: int) -> tuple[torch.Tensor, Rows]:
         """Packed states (tokens, d) below the lowest adapted block, by the lean pass; from the trunk if it can."""
         assert self.lean is not None
         rows = self.lean.rows(batch.lengths)
-        start = self._boundary if 0 < self._boundary <= lowest_block else 0
-        if start:
+        if start := self.boundary(lowest_block):
             states = torch.cat([self._row_states(example) for example in batch.examples])
         else:
             states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
         return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
 
+    def boundary(self, lowest_block: int) -> int:
+        """Up to where the trunk serves an adapter that begins at this block."""
+        return self._boundary if self._boundary <= lowest_block else 0
+
     def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
         with torch.no_grad():
             return final_states(below(self.inner, 0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
+
+    def _final_logits(self, states: torch.Tensor) -> torch.Tensor:
+        return self.head.logits(self.inner.norm(states))
 
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
@@ -302,8 +311,10 @@ class TorchEngine:
         for module in self.modules:
             module.eval()
 
-    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> TorchDecoder:
+    def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Decoder:
         """Start to continue these prompts."""
+        if self.base.reader is not None:
+            return self.base.reader.decoder(prompts, self._patches, self.base.boundary(self._lowest_block))
         self._evaluating()
         return TorchDecoder(self.base.model, prompts, self.base.device)
 

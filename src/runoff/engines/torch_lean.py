@@ -18,7 +18,7 @@ import torch
 from runoff.engines.torch_attention import Kept, attend, attend_backward
 from runoff.engines.torch_layers import Linears, Norm, Patch, gated, gated_backward
 
-__all__ = ["Block", "Blocks", "PassKept", "Patches", "Rows"]
+__all__ = ["Block", "Blocks", "HeadsKept", "PassKept", "Patches", "Rows"]
 
 Patches = Mapping[str, Patch]
 """A block's patches by the part they belong to: inner, out, gate_up, down."""
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
         return cls(spans, cos, torch.cat([-sin[..., :half], sin[..., half:]], dim=-1))
 
 
-class _HeadsKept(NamedTuple):
+class HeadsKept(NamedTuple):
     """What the norm of the heads needs: (tokens, heads + kv heads, d) before it, and the inverse of their size."""
 
     x: torch.Tensor
@@ -57,7 +57,7 @@ class _BlockKept(NamedTuple):
     x: torch.Tensor
     x_inverse: torch.Tensor
     normed: torch.Tensor
-    heads: _HeadsKept | None
+    heads: HeadsKept | None
     attention: list[Kept | None]
     attended: torch.Tensor
     middle: torch.Tensor
@@ -137,25 +137,29 @@ class Block:
 
     def _attend(
         self, qkv: torch.Tensor, rows: Rows, *, keep: bool
-    ) -> tuple[torch.Tensor, list[Kept | None], _HeadsKept | None]:
+    ) -> tuple[torch.Tensor, list[Kept | None], HeadsKept | None]:
+        turned, values, normed = self.heads_of(qkv, rows)
+        attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
+        kept = []
+        for start, stop in rows.spans:
+            q = self.folded(turned[start:stop, : self.heads], self.scaling)
+            k = turned[start:stop, self.heads :].transpose(0, 1).contiguous()
+            v = values[start:stop].transpose(0, 1).contiguous()
+            found, of_row = attend(q, k, v, keep=keep)
+            self.unfold(found, attended[start:stop])
+            kept.append(of_row)
+        return attended, kept, normed
+
+    def heads_of(self, qkv: torch.Tensor, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, HeadsKept | None]:
+        """Queries' and keys' heads (tokens, heads + kv heads, d) float32, ready to meet, and the values' heads."""
         split = self.heads + self.kv_heads
         heads = qkv.view(len(qkv), -1, self.width)
         turning, normed = heads[:, :split], None
         if self.heads_norm is not None:
             before = turning
             turning, inverse = self.heads_norm.forward(before)
-            normed = _HeadsKept(before, inverse)
-        turned = _turned(turning, rows) if self.turned else turning.float()
-        attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
-        kept = []
-        for start, stop in rows.spans:
-            q = self._folded(turned[start:stop, : self.heads], self.scaling)
-            k = turned[start:stop, self.heads :].transpose(0, 1).contiguous()
-            v = heads[start:stop, split:].transpose(0, 1).contiguous()
-            found, of_row = attend(q, k, v, keep=keep)
-            self._grouped(attended[start:stop]).copy_(self._unfolded(found))
-            kept.append(of_row)
-        return attended, kept, normed
+            normed = HeadsKept(before, inverse)
+        return _turned(turning, rows) if self.turned else turning.float(), heads[:, split:], normed
 
     def _attend_backward(self, kept: _BlockKept, rows: Rows, gradient: torch.Tensor) -> torch.Tensor:
         split = self.heads + self.kv_heads
@@ -165,7 +169,7 @@ class Block:
         for (start, stop), of_row in zip(rows.spans, kept.attention, strict=True):
             if of_row is None:  # pragma: no cover - only a pass that keeps nothing leaves these empty
                 raise RuntimeError("a pass without gradient has no way back")
-            of_q, of_k, of_v = attend_backward(of_row, self._folded(gradient[start:stop]))
+            of_q, of_k, of_v = attend_backward(of_row, self.folded(gradient[start:stop]))
             torch.mul(self._unfolded(of_q), self.scaling, out=self._grouped(of_turned[start:stop, : self.heads]))
             of_turned[start:stop, self.heads :] = of_k.transpose(0, 1)
             of_heads[start:stop, split:] = of_v.transpose(0, 1)
@@ -178,11 +182,15 @@ class Block:
     def _grouped(self, states: torch.Tensor) -> torch.Tensor:
         return states.view(len(states), self.kv_heads, -1, self.width)
 
-    def _folded(self, states: torch.Tensor, scaling: float = 1.0) -> torch.Tensor:
+    def folded(self, states: torch.Tensor, scaling: float = 1.0) -> torch.Tensor:
         """(tokens, heads, d) or (tokens, heads x d) to (kv heads, tokens x group, d), scaled on the way."""
         grouped = self._grouped(states).transpose(0, 1)
         folded = torch.mul(grouped, scaling, out=states.new_empty(grouped.shape))
         return folded.view(self.kv_heads, -1, self.width)
+
+    def unfold(self, states: torch.Tensor, into: torch.Tensor) -> None:
+        """Write what attention gave, (kv heads, tokens x group, d), as (tokens, heads x d)."""
+        self._grouped(into).copy_(self._unfolded(states))
 
     def _unfolded(self, states: torch.Tensor) -> torch.Tensor:
         """The way back, as (tokens, kv heads, group, d)."""

@@ -73,13 +73,15 @@ def answer_all(session: Session, test: TestSet, wanted: Answering) -> None:
     own = tuple(load_measure(name) for name in wanted.own_measures)
     training = _training(session)
     jobs = _jobs(session, test, prompts, training, wanted)
+    by_job = {
+        name: ask(
+            session, test.key, [None, *(() if job.base_only else session.runs)], name, job.questions, job.sampling
+        )
+        for name, job in jobs.items()
+    }
     found = {
-        who: {
-            name: ask(session, test.key, run, name, job.questions, job.sampling)
-            for name, job in jobs.items()
-            if run is None or not job.base_only
-        }
-        for who, run in [(BASE, None), *((run.name, run) for run in session.runs)]
+        who: {name: answers[who] for name, answers in by_job.items() if who in answers}
+        for who in (BASE, *(run.name for run in session.runs))
     }
     material = _material(session, found, prompts, training)
     material = replace(material, drift=drifts(session, test.key, jobs["suite"].questions, found[BASE]["suite"]))

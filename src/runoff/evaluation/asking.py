@@ -1,4 +1,4 @@
-"""Asking: a model continues prompts, batch by batch, and every answer is kept as soon as there is one.
+"""Asking: models continue prompts, batch by batch, and every batch of answers is kept as soon as there is one.
 
 Owns: prompts as ids, storing answers so that an interrupted evaluation goes on where it was. Must not: pick tokens
 (engines/generation.py) or measure.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import numpy.typing as npt
 
 from runoff.data import Row, Tokenizer
 from runoff.engines import Engine
-from runoff.engines.generation import BATCH_ROWS, Sampling, generate
+from runoff.engines.generation import BATCH_POSITIONS, BATCH_ROWS, Sampling, batches, generate
 from runoff.evaluation.answers import Answer
+from runoff.evaluation.material import BASE
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.suite import Prompt
 from runoff.files import jsonl, write_bytes
@@ -75,32 +77,68 @@ def that_fit(session: Session, questions: Sequence[Question], max_tokens: int, w
 
 
 def ask(
-    session: Session, key: str, run: Run | None, name: str, questions: Sequence[Question], sampling: Sampling
-) -> list[Answer]:
-    """Answers in the questions' order: those that are kept, and the batches that are missing.
+    session: Session, key: str, runs: Sequence[Run | None], name: str, questions: Sequence[Question], sampling: Sampling
+) -> dict[str, list[Answer]]:
+    """By label, each one's answers in the questions' order: those that are kept, and the batches that are missing.
 
-    They are kept in the run's evaluation folder of this key; the base's beside any of the runs. The batches are the
-    same for every run.
+    None among the runs is the base. Everyone answers a batch before the next one begins, so that its prompts need be
+    read once only. A run that turns out not to fit the base is left out.
     """
-    adapter = adapter_sha256(run.folder) if run else session.model.sha256
-    file = f"{'' if run else 'base-'}{name}-{_identity(questions, sampling, adapter)}.jsonl"
-    places = [one.folder.evaluation(key) / file for one in ([run] if run else session.runs)]
-    path = next((place for place in places if place.exists()), places[0])
-    order = sorted(range(len(questions)), key=lambda at: (len(questions[at].ids), at))
-    done = [Answer.from_json(row) for row in read_jsonl(path)] if path.exists() else []
-    for start in range(len(done), len(order), BATCH_ROWS):
-        batch = [questions[at] for at in order[start : start + BATCH_ROWS]]
-        engine = session.engine(run)
-        who = run.name if run else "the base model"
-        session.say(f"{name}: {start + len(batch)} of {len(order)} under {who}.")
-        done += _batch(engine, batch, session.tokenizer, sampling)
-        write_bytes(path, jsonl(answer.to_json() for answer in done))
-    by_example = {answer.example: answer for answer in done}
-    return [by_example[question.example] for question in questions]
+    sheets = [_Sheet.of(session, key, run, name, questions, sampling) for run in runs]
+    asked = 0
+    for places in batches([len(question.ids) for question in questions], sampling.max_tokens):
+        batch = [questions[at] for at in places]
+        for sheet in sheets:
+            if len(sheet.done) <= asked and (engine := sheet.engine(session)):
+                session.say(f"{name}: {asked + len(batch)} of {len(questions)} under {sheet.who}.")
+                sheet.add(_answers(engine, batch, session.tokenizer, sampling))
+        asked += len(batch)
+    found = {}
+    for sheet in sheets:
+        if len(sheet.done) == len(questions):
+            by_example = {answer.example: answer for answer in sheet.done}
+            found[sheet.run.name if sheet.run else BASE] = [by_example[question.example] for question in questions]
+    return found
 
 
-def _batch(engine: Engine, batch: Sequence[Question], tokenizer: Tokenizer, sampling: Sampling) -> Iterator[Answer]:
-    generated = generate(engine, [question.ids for question in batch], tokenizer.end_ids, sampling, rows=len(batch))
+@dataclass
+class _Sheet:
+    """One model's answers so far, batch after batch; kept in the run's evaluation folder of this key.
+
+    The base's lie beside any of the runs'.
+    """
+
+    run: Run | None
+    path: Path
+    done: list[Answer]
+
+    @classmethod
+    def of(
+        cls, session: Session, key: str, run: Run | None, name: str, questions: Sequence[Question], sampling: Sampling
+    ) -> _Sheet:
+        adapter = adapter_sha256(run.folder) if run else session.model.sha256
+        file = f"{'' if run else 'base-'}{name}-{_identity(questions, sampling, adapter)}.jsonl"
+        places = [one.folder.evaluation(key) / file for one in ([run] if run else session.runs)]
+        path = next((place for place in places if place.exists()), places[0])
+        return cls(run, path, [Answer.from_json(row) for row in read_jsonl(path)] if path.exists() else [])
+
+    @property
+    def who(self) -> str:
+        return self.run.name if self.run else "the base model"
+
+    def engine(self, session: Session) -> Engine | None:
+        """What answers; None if the run can't be put on the base."""
+        session.loaded()
+        return session.engine(self.run) if self.run is None or self.run in session.runs else None
+
+    def add(self, answers: Iterable[Answer]) -> None:
+        """Keep a batch."""
+        self.done += answers
+        write_bytes(self.path, jsonl(answer.to_json() for answer in self.done))
+
+
+def _answers(engine: Engine, batch: Sequence[Question], tokenizer: Tokenizer, sampling: Sampling) -> Iterator[Answer]:
+    generated = generate(engine, [question.ids for question in batch], tokenizer.end_ids, sampling)
     for question, one in zip(batch, generated, strict=True):
         yield Answer(
             question.example,
@@ -121,5 +159,6 @@ def chat_ids(tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], tools:
 
 
 def _identity(questions: Sequence[Question], sampling: Sampling, adapter: str) -> str:
-    body = [adapter, asdict(sampling), [question.ids.tolist() for question in questions]]
+    shape = [BATCH_ROWS, BATCH_POSITIONS]
+    body = [adapter, asdict(sampling), shape, [question.ids.tolist() for question in questions]]
     return hashlib.sha256(json.dumps(body).encode()).hexdigest()[:12]

@@ -10,7 +10,6 @@ from runoff.engines.generation import Sampling
 from runoff.errors import DataError
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.asking import Question, ask, chat_ids, that_fit
-from runoff.evaluation.material import BASE
 from runoff.evaluation.prompt_files import Asked, read_asked
 from runoff.evaluation.session import open_session
 from runoff.runs import Run
@@ -53,11 +52,7 @@ def generate_answers(
     kept = that_fit(session, questions, sampling.max_tokens, "prompts")
     if not kept:
         raise DataError("none of the prompts fits into what the model can read. Shorten them, or lower --max-tokens.")
-    answers = {BASE: ask(session, KEY, None, "answers", kept, sampling)}
-    for run in tuple(session.runs):
-        if run in session.runs:
-            answers[run.name] = ask(session, KEY, run, "answers", kept, sampling)
-    return answers
+    return ask(session, KEY, [None, *session.runs], "answers", kept, sampling)
 
 
 def _distinct(asked: Sequence[Asked]) -> list[Asked]:

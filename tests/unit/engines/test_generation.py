@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from runoff.engines.generation import Ids, Logits, Sampling, generate, pick
+from runoff.engines.generation import BATCH_POSITIONS, Ids, Logits, Sampling, _nucleus, batches, generate, pick
 
 END = 3
 
@@ -18,6 +18,7 @@ class Scripted:
     """Continues every prompt with the numbers after its last id; 3 ends."""
 
     present: Ids
+    fed: list[int]
 
     def logits(self) -> Logits:
         logits = np.zeros((len(self.present), 10), dtype=np.float32)
@@ -26,15 +27,20 @@ class Scripted:
 
     def push(self, ids: Ids) -> None:
         self.present = ids
+        self.fed.append(len(ids))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.present = self.present[list(rows)]
 
 
 class Engine:
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.fed: list[int] = []
 
     def decoder(self, prompts: Sequence[Ids]) -> Scripted:
         self.batches.append(len(prompts))
-        return Scripted(np.array([prompt[-1] for prompt in prompts], dtype=np.int32))
+        return Scripted(np.array([prompt[-1] for prompt in prompts], dtype=np.int32), self.fed)
 
 
 def prompt(*ids: int) -> Ids:
@@ -53,6 +59,24 @@ def test_answers_come_back_in_the_order_of_the_prompts_whatever_the_batches() ->
     found = generate(engine, prompts, frozenset({END}), Sampling(max_tokens=5), rows=3)
     assert [one.ids for one in found] == [(1, 2)] * 4
     assert engine.batches == [3, 1]
+
+
+def test_rows_that_have_ended_leave_when_they_are_an_eighth() -> None:
+    """One of nine ends at once and is fed on; with the next, two tokens later, both leave."""
+    starts = (2, 0, *[4] * 7)
+    engine = Engine()
+    found = generate(engine, [prompt(start) for start in starts], frozenset({END}), Sampling(max_tokens=5))
+    assert [one.ids for one in found] == [(), (1, 2), *[(5, 6, 7, 8, 9)] * 7]
+    assert engine.fed == [9, 9, 7, 7]
+
+
+def test_a_batch_is_bounded_in_rows_and_in_what_it_holds_at_its_longest() -> None:
+    assert batches([5, 3, 9, 3], 10, rows=3) == [[1, 3, 0], [2]]
+    assert batches([5] * 70, 10) == [list(range(64)), list(range(64, 70))]
+    at_longest = BATCH_POSITIONS // 4
+    assert [len(one) for one in batches([100] * 9, at_longest - 100)] == [4, 4, 1]
+    assert batches([100, 7], BATCH_POSITIONS) == [[1], [0]]
+    assert batches([], 10) == []
 
 
 def test_a_sample_depends_on_the_seed_and_the_prompt_alone() -> None:
@@ -75,3 +99,16 @@ def test_sampling_follows_the_chances() -> None:
 def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p: float, kept: set[int]) -> None:
     logits, random = np.log(np.array([0.2, 0.5, 0.3], dtype=np.float32)), np.random.Generator(np.random.PCG64(0))
     assert {pick(logits, Sampling(1, 1.0, top_p), random) for _ in range(400)} == kept
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])
+def test_top_p_sorts_few_tokens_and_misses_none(top_p: float) -> None:
+    """Against the definition over the whole vocabulary."""
+    random = np.random.Generator(np.random.PCG64(3))
+    for flatness in (0.1, 1.0, 4.0):
+        logits = flatness * random.standard_normal(5000).astype(np.float32)
+        chances = np.exp(logits - logits.max())
+        order = np.argsort(-chances, kind="stable")
+        sums = np.cumsum(chances[order], dtype=np.float64)
+        needed = 1 + int(np.searchsorted(sums, top_p * sums[-1]))
+        assert set(_nucleus(chances, top_p)) == set(order[:needed])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
+from runoff.engines.generation import batches, generate
 from runoff.errors import DataError
 from runoff.evaluation import Answering, evaluate, held_out_loss, load_evaluations
 from runoff.plan import AdapterSpec
@@ -87,24 +92,30 @@ def test_answers_are_measured_and_kept_beside_each_run(runs: list[Run]) -> None:
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_was(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of three rows: what an interrupted one gives is what an uninterrupted one gives, and nothing twice."""
     from runoff.evaluation import asking
 
-    whole = asking._batch
-    calls = 0
+    sizes: list[int] = []
+    dies_at = 4
 
-    def dies(*arguments: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
+    def counted(engine: Any, prompts: Sequence[Any], *rest: Any) -> Any:
+        if len(sizes) == dies_at:
             raise KeyboardInterrupt
-        return whole(*arguments)  # type: ignore[arg-type]
+        sizes.append(len(prompts))
+        return generate(engine, prompts, *rest)
 
-    monkeypatch.setattr(asking, "_batch", dies)
+    monkeypatch.setattr(asking, "batches", partial(batches, rows=3))
+    monkeypatch.setattr(asking, "generate", counted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(runs, base=FakeBase(), answering=FEW)
-    before, calls = calls - 1, 10
-    evaluate(runs, base=FakeBase(), answering=FEW)
-    assert before + (calls - 10) == 4  # base on test, base on training, long, short
+    dies_at = 1000
+    resumed = evaluate(runs, base=FakeBase(), answering=FEW)
+    assert sum(sizes) == 4 * 4  # the base on test and training questions, both runs on test questions
+    for run in runs:
+        shutil.rmtree(run.folder.evaluation(resumed[0].key).parent)
+    whole_again = evaluate(runs, base=FakeBase(), answering=FEW)
+    assert [one.answers() for one in whole_again] == [one.answers() for one in resumed]
+    assert [one.measures for one in whole_again] == [one.measures for one in resumed]
 
 
 def test_two_prompts_of_one_name_are_refused(runs: list[Run], tmp_path: Path) -> None:
