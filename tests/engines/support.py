@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from runoff.data import Batch, Encoded, Row, make_batch
+from runoff.data import Batch, Encoded, Fork, Forked, Row, make_batch
 from runoff.engines import Base, Engine, Vector, open_base
 from runoff.plan import AdapterSpec, read_model_facts
 from runoff.training.loop import initial_parameters
@@ -45,6 +45,13 @@ def example(length: int, start: int, seed: int) -> Encoded:
 def batch_of(*lengths: int, seed: int = 0) -> Batch:
     """A batch of random rows whose last halves are targets."""
     return make_batch([example(length, length // 2, seed + index) for index, length in enumerate(lengths)])
+
+
+def forked(length: int, seed: int, *forks: tuple[int, int, int]) -> Forked:
+    """A row whose last half are targets, and forks: how many ids they share, where their targets start, own ids."""
+    row, random = example(length, length // 2, seed), np.random.default_rng(seed + 1000)
+    ids = [random.integers(1, 250, own).astype(np.int32) for _, _, own in forks]
+    return Forked(row, tuple(Fork(at, tail, start) for (at, start, _), tail in zip(forks, ids, strict=True)))
 
 
 def trained(engine: Engine, seed: int = 0) -> Vector:

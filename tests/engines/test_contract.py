@@ -7,9 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runoff.data import make_batch
+from runoff.data import Forked, make_batch
 from runoff.engines import Base
-from tests.engines.support import ENGINES, batch_of, example, gradient_of, nats_of, open_any, slope, spec_for, trained
+from tests.engines.support import (
+    ENGINES,
+    batch_of,
+    example,
+    forked,
+    gradient_of,
+    nats_of,
+    open_any,
+    slope,
+    spec_for,
+    trained,
+)
 
 ROOMY = 10**9
 
@@ -285,6 +296,43 @@ def test_log_chances_are_those_that_the_scores_come_from(base: Base, tiny: Path)
         np.testing.assert_allclose(np.exp(chances.astype(np.float64)).sum(axis=1), 1, rtol=0, atol=1e-5)
         nats = -chances[np.arange(len(scores)), ids[targets] % chances.shape[1]]
         np.testing.assert_allclose(nats, scores, rtol=0, atol=1e-5)
+
+
+FORKED = forked(300, 1, (170, 160, 9), (290, 151, 0), (200, 204, 6), (131, 140, 150))
+
+
+@pytest.mark.parametrize("trunk", [0, 1, 2])
+def test_a_fork_is_scored_as_the_row_that_it_would_be_by_itself(base: Base, tiny: Path, kind: str, trunk: int) -> None:
+    """What is shared is computed once, and each fork sees its own past alone: the same nats but for rounding."""
+    engine = base.attach(spec_for(tiny, kind=kind))
+    trained(engine)
+    rows = [FORKED.row, *(FORKED.whole(fork) for fork in FORKED.forks)]
+    expected = [engine.score(make_batch([row]))[0] if row.target_tokens else np.zeros(0) for row in rows]
+    base.share_trunk(trunk, budget_bytes=ROOMY)
+    for _ in range(2):  # the second time from the kept states
+        found = engine.score_alone(FORKED)
+        for nats, wanted in zip([found.nats, *found.forks], expected, strict=True):
+            assert len(nats) == len(wanted)
+            np.testing.assert_allclose(nats, wanted, rtol=0, atol=2e-5)
+
+
+def test_the_end_has_its_place_among_all_tokens(base: Base, tiny: Path) -> None:
+    engine = base.attach(spec_for(tiny))
+    trained(engine)
+    for seed in range(12):
+        row = example(19, 6, seed)
+        (chances,) = engine.log_chances(make_batch([row]))
+        last = chances[-1]
+        target = row.ids[-1] % len(last)
+        places = [(last > last[target] + slack).sum() + 1 for slack in (1e-5, -1e-5)]
+        rank = engine.score_alone(Forked(row)).end_rank
+        assert rank is not None
+        assert places[0] <= rank <= places[1]
+
+
+def test_a_row_without_targets_has_no_end(base: Base) -> None:
+    found = base.attach(None).score_alone(Forked(example(9, 9, seed=2)))
+    assert (len(found.nats), found.end_rank) == (0, None)
 
 
 def test_trunk_serves_rows_that_were_kept_among_others(base: Base, tiny: Path) -> None:

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from runoff.data import Encoded, make_batch
+from runoff.data import Encoded, Forked, make_batch
 from runoff.engines import Base, Engine, Vector
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.engines.generation import Sampling, generate
-from runoff.engines.scoring import ScoredRow, score_batches, scoring_batches
+from runoff.engines.scoring import ScoredForked, score_alone, scoring_batches
 from runoff.plan import AdapterSpec, read_model_facts
-from tests.engines.support import ENGINES, example, open_any, spec_for, trained
+from tests.engines.support import ENGINES, example, forked, open_any, spec_for, trained
 
 ROWS = [example(length, length // 2, seed) for seed, length in enumerate((9, 41, 17, 30, 23))]
+FORKED = [*map(Forked, ROWS), forked(60, 9, (40, 34, 7), (52, 41, 5)), forked(31, 10, (20, 18, 12))]
 PROMPTS = [example(length, 1, 50 + seed).ids for seed, length in enumerate((5, 11, 8))]
 GREEDY, DRAWN = Sampling(12), Sampling(12, temperature=0.8, top_p=0.9, seed=5)
 
@@ -58,8 +59,8 @@ def attached(base: Base, adapter: tuple[AdapterSpec, Vector] | None) -> Engine:
     return engine
 
 
-def scores(engine: Engine) -> list[ScoredRow]:
-    return score_batches(engine, scoring_batches(ROWS, 1))
+def scores(engine: Engine) -> list[ScoredForked]:
+    return score_alone(engine, FORKED)
 
 
 def answers(engine: Engine, sampling: Sampling) -> Sequence[object]:
@@ -87,7 +88,7 @@ def test_every_run_is_what_it_is_alone(name: str, tiny: Path, tmp_path: Path) ->
 def test_adapters_differ_from_each_other_and_from_the_base(name: str, tiny: Path, tmp_path: Path) -> None:
     """Else the test above would say nothing."""
     base = open_any(name, tiny)
-    found = [tuple(row.nats for row in scores(attached(base, one))) for one in [*adapters(tiny, tmp_path), None]]
+    found = [tuple(one.row.nats for one in scores(attached(base, one))) for one in [*adapters(tiny, tmp_path), None]]
     assert len(set(found)) == len(found)
 
 
@@ -106,14 +107,14 @@ def test_slot_base_is_the_models_own_output(tiny: Path, tmp_path: Path) -> None:
             attached(base, adapter)
         slot = base.attach(None)
         base.share_trunk(1, budget_bytes=10**9)
-        for row, scored in zip(ROWS, scores(slot), strict=True):
+        for row, scored in zip(ROWS, scores(slot), strict=False):
             (chances,) = slot.log_chances(make_batch([row]))
             own = own_log_chances(model, row)
             assert np.array_equal(chances, own) or lean
             np.testing.assert_allclose(chances, own, rtol=0, atol=1e-4)
             targets = row.ids[row.target_start : row.target_end]
             nats = -own[np.arange(len(targets)), targets].sum(dtype=np.float64)
-            assert scored.nats == pytest.approx(nats, rel=1e-5)
+            assert scored.row.nats == pytest.approx(nats, rel=1e-5)
 
 
 def own_log_chances(model: Any, row: Encoded) -> npt.NDArray[np.float32]:
@@ -132,9 +133,9 @@ def test_order_of_work_changes_nothing(name: str, tiny: Path, tmp_path: Path) ->
     base = open_any(name, tiny)
     engines = [attached(base, one) for one in [*adapters(tiny, tmp_path), None]]
     by_run = [scores(engine) for engine in engines]
-    by_row = [[score_batches(engine, [batch])[0] for engine in engines] for batch in scoring_batches(ROWS, 1)]
+    by_row = [[score_alone(engine, [one])[0] for engine in engines] for one in FORKED]
     for at, rows in enumerate(by_run):
-        assert rows == sorted((row[at] for row in by_row), key=lambda row: row.row)
+        assert rows == [row[at] for row in by_row]
     chances = [engine.log_chances(scoring_batches(ROWS, 1)[0])[0] for engine in engines]
     again = [engine.log_chances(scoring_batches(ROWS, 1)[0])[0] for engine in reversed(engines)]
     assert all(np.array_equal(one, two) for one, two in zip(chances, reversed(again), strict=True))

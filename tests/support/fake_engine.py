@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from runoff.data import Batch
+from runoff.data import Batch, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.plan import AdapterSpec, Slot, layout
 
 BUCKETS = 32
@@ -106,6 +107,13 @@ class FakeEngine:
         present, target = _pairs(batch)
         nats, _ = self._nats(present, target, np.ones((len(target), 1)))
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
+
+    def score_alone(self, forked: Forked) -> RowScore:
+        batch = make_batch([forked.row])
+        present, target = _pairs(batch)
+        logits = self.logits(present)
+        ranks = (logits > np.take_along_axis(logits, target[:, None], axis=1)).sum(axis=1) + 1
+        return RowScore(self.score(batch)[0], int(ranks[-1]) if len(ranks) else None, forks_as_rows(self.score, forked))
 
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         present, _ = _pairs(batch)

@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from runoff.data import Batch
+from runoff.data import Batch, Forked
+from runoff.engines.forked import RowScore
 from runoff.engines.generation import Decoder
 from runoff.plan import AdapterSpec, Slot
 
@@ -69,6 +70,9 @@ class Engine(Protocol):
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Without dropout or gradient: for each row the nats of its target tokens, in order."""
+
+    def score_alone(self, forked: Forked) -> RowScore:
+        """The same of one row and its forks, in a pass with nothing else: what is shared is computed once if it can."""
 
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """Without dropout or gradient: for each row the log of every token's chance at its targets, (targets, all)."""

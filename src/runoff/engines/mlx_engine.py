@@ -22,10 +22,11 @@ from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
 
-from runoff.data import Batch, Encoded
+from runoff.data import Batch, Encoded, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.mlx_decoder import MlxDecoder
-from runoff.engines.mlx_head import log_chances, nats_and_gradient, token_nats
+from runoff.engines.mlx_head import log_chances, nats_and_gradient, rank, token_nats
 from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
@@ -258,18 +259,21 @@ class MlxEngine:
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
-        self.base.activate(self)
-        self._adapter.eval()
-        hidden, targets = self._at_targets(batch, self.base.blocks)
+        hidden, targets = self._predicting(batch)
         nats = _float64(token_nats(hidden, self.base.head, targets))
         mx.clear_cache()
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
+    def score_alone(self, forked: Forked) -> RowScore:
+        """Nats of a row's target tokens and of its forks', which are rows by themselves here."""
+        hidden, targets = self._predicting(make_batch([forked.row]))
+        nats = _float64(token_nats(hidden, self.base.head, targets))
+        place = rank(hidden[-1:], self.base.head, targets[-1:]) if len(targets) else None
+        return RowScore(nats, place, forks_as_rows(self.score, forked))
+
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """Logs of all tokens' chances at each row's targets."""
-        self.base.activate(self)
-        self._adapter.eval()
-        hidden, _ = self._at_targets(batch, self.base.blocks)
+        hidden, _ = self._predicting(batch)
         chances: npt.NDArray[np.float32] = np.array(log_chances(hidden, self.base.head))
         mx.clear_cache()
         return list(np.split(chances, np.cumsum(batch.targets.sum(axis=1))[:-1]))
@@ -301,6 +305,12 @@ class MlxEngine:
         rows, columns = np.nonzero(batch.targets)
         picked = hidden[mx.array(rows.astype(np.int32)), mx.array((columns - 1).astype(np.int32))]
         return picked, mx.array(batch.ids[rows, columns])
+
+    def _predicting(self, batch: Batch) -> tuple[mx.array, mx.array]:
+        """The same without dropout."""
+        self.base.activate(self)
+        self._adapter.eval()
+        return self._at_targets(batch, self.base.blocks)
 
     def _flat(self, arrays: Arrays) -> Vector:
         """The adapter's arrays as one flat vector; mlx_lm's matrices are ours transposed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 
-__all__ = ["Head", "log_chances", "nats_and_gradient", "token_nats"]
+__all__ = ["Head", "log_chances", "nats_and_gradient", "rank", "token_nats"]
 
 CHUNK_ROWS = 64
 """Rows of logits made at once: 64 x 49,152 float32 is 13 MB. MLX works on about ten chunks at a time."""
@@ -31,6 +31,13 @@ def log_chances(hidden: mx.array, head: Head) -> mx.array:
     """Log of every token's chance. hidden: (n, d). Returns (n, vocabulary) float32."""
     logits = head(hidden).astype(mx.float32)
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+
+
+def rank(hidden: mx.array, head: Head, target: mx.array) -> int:
+    """The place of a target among all tokens, 1 for the likeliest or one equal to it. hidden: (1, d), target: (1,)."""
+    logits = head(hidden)[0]
+    likelier: Any = (logits > logits[target]).sum().item()
+    return int(likelier) + 1
 
 
 def nats_and_gradient(hidden: mx.array, head: Head, targets: mx.array) -> tuple[mx.array, mx.array]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from runoff.data import Batch, make_batch
+from runoff.data import Batch, Forked, make_batch
 from runoff.engines.base import Engine, Vector
 from runoff.engines.ranks import Ranks, gather, sum_numbers
 from runoff.plan import Slot
@@ -63,6 +63,10 @@ class ParallelEngine:
     def score(self, batch: Batch) -> Any:
         """As the engine does."""
         return self.engine.score(batch)
+
+    def score_alone(self, forked: Forked) -> Any:
+        """As the engine does."""
+        return self.engine.score_alone(forked)
 
     def log_chances(self, batch: Batch) -> Any:
         """As the engine does."""

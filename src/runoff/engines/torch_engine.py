@@ -19,12 +19,13 @@ import torch
 import transformers
 from torch import nn
 
-from runoff.data import Batch, Encoded
+from runoff.data import Batch, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
+from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
-from runoff.engines.torch_head import head_of, log_chances, summed_nats, token_nats
+from runoff.engines.torch_head import head_of, log_chances, ranked_nats, summed_nats, token_nats
 from runoff.engines.torch_layers import Adapted, Patch
 from runoff.engines.torch_lean import Blocks, Rows
 from runoff.engines.torch_lean_decoder import Reader
@@ -166,7 +167,7 @@ class TorchBase:
         assert self.lean is not None
         rows = self.lean.rows(batch.lengths)
         if start := self.boundary(lowest_block):
-            states = torch.cat([self._row_states(example) for example in batch.examples])
+            states = torch.cat([self._row_states(Forked(example)) for example in batch.examples])
         else:
             states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
         return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
@@ -174,6 +175,19 @@ class TorchBase:
     def boundary(self, lowest_block: int) -> int:
         """Up to where the trunk serves an adapter that begins at this block."""
         return self._boundary if self._boundary <= lowest_block else 0
+
+    def packed_forked(self, forked: Forked, lowest_block: int) -> tuple[torch.Tensor, Rows]:
+        """The same of a row with its forks behind it."""
+        assert self.lean is not None
+        rows = self._rows(self.lean, forked)
+        start = self.boundary(lowest_block)
+        states = self._row_states(forked) if start else self._embedded(forked.ids)
+        return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
+
+    @staticmethod
+    def _rows(lean: Blocks, forked: Forked) -> Rows:
+        forks = [(fork.at, len(fork.ids)) for fork in forked.forks if len(fork.ids)]
+        return lean.forked(len(forked.row.ids), forks) if forks else lean.rows([len(forked.row.ids)])
 
     def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
@@ -188,22 +202,22 @@ class TorchBase:
 
     def _boundary_states(self, batch: Batch) -> torch.Tensor:
         """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
-        rows = [self._row_states(example) for example in batch.examples]
+        rows = [self._row_states(Forked(example)) for example in batch.examples]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
-    def _row_states(self, example: Encoded) -> torch.Tensor:
-        kept = self.states.get(example.key) if self.states else None
+    def _row_states(self, forked: Forked) -> torch.Tensor:
+        kept = self.states.get(forked.key) if self.states else None
         if kept is not None:
             return _from_array(kept).to(self.device)
         if self.lean is not None:
-            rows = self.lean.rows([len(example.ids)])
-            states = self.lean.forward(self._embedded(example.ids), rows, range(self._boundary), {})
+            rows = self._rows(self.lean, forked)
+            states = self.lean.forward(self._embedded(forked.ids), rows, range(self._boundary), {})
         else:
             with torch.no_grad():
-                ids = torch.from_numpy(example.ids).to(self.device, torch.long)[None]
+                ids = torch.from_numpy(forked.ids).to(self.device, torch.long)[None]
                 states = final_states(below(self.inner, self._boundary), ids)[0]
         if self.states is not None:
-            self.states.put(example.key, _to_array(states))
+            self.states.put(forked.key, _to_array(states))
         return states
 
     def activate(self, engine: TorchEngine) -> None:
@@ -288,6 +302,20 @@ class TorchEngine:
             nats = token_nats(hidden, self.base.head, targets).double().cpu().numpy()
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
+    def score_alone(self, forked: Forked) -> RowScore:
+        """Nats of a row's target tokens and of its forks'."""
+        own = forked.row.target_tokens
+        with torch.no_grad():
+            if self.base.lean is None:
+                hidden, targets = self._predicting(make_batch([forked.row]))
+                found, rank = ranked_nats(hidden, self.base.head, targets, own - 1)
+                return RowScore(found.double().cpu().numpy(), rank, forks_as_rows(self.score, forked))
+            states, rows = self.base.packed_forked(forked, self._lowest_block)
+            at, targets, sizes = _forked_targets(forked)
+            found, rank = ranked_nats(self._normed(states, rows, at), self.base.head, targets, own - 1)
+        nats, *forks = np.split(found.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+        return RowScore(nats, rank, tuple(forks))
+
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """Logs of all tokens' chances at each row's targets."""
         with torch.no_grad():
@@ -300,11 +328,17 @@ class TorchEngine:
         if self.base.lean is None:
             self._evaluating()
             return self._at_targets(batch)
-        lean = self.base.lean
         states, rows = self.base.packed(batch, self._lowest_block)
-        states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
         at, targets = _packed_targets(batch)
-        return self.base.inner.norm(states[at]), targets
+        return self._normed(states, rows, at), targets
+
+    def _normed(self, states: torch.Tensor, rows: Rows, at: torch.Tensor) -> torch.Tensor:
+        """Final hidden states of packed positions, by the lean pass on from the lowest adapted block."""
+        lean = self.base.lean
+        assert lean is not None
+        states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
+        normed: torch.Tensor = self.base.inner.norm(states[at])
+        return normed
 
     def _evaluating(self) -> None:
         self.base.activate(self)
@@ -424,6 +458,23 @@ def _packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     starts = np.cumsum(batch.lengths) - batch.lengths
     at = torch.from_numpy(starts[rows].astype(np.int64) + columns - 1)
     return at, torch.from_numpy(batch.ids[rows, columns].astype(np.int64))
+
+
+def _forked_targets(forked: Forked) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """Where in a packed row with forks a target is predicted, the targets, and how many are the row's and each fork's.
+
+    A fork's first id is predicted from the last position that it shares.
+    """
+    row, start = forked.row, len(forked.row.ids)
+    places = [np.arange(row.target_start, row.target_end) - 1]
+    targets = [row.ids[row.target_start : row.target_end]]
+    for fork in forked.forks:
+        before = np.concatenate([[fork.at - 1], np.arange(start, start + len(fork.ids))])[:-1]
+        places.append(before[fork.first_target :])
+        targets.append(fork.ids[fork.first_target :])
+        start += len(fork.ids)
+    found, wanted = (np.concatenate(parts).astype(np.int64) for parts in (places, targets))
+    return torch.from_numpy(found), torch.from_numpy(wanted), [len(part) for part in places]
 
 
 def _to_array(states: torch.Tensor) -> State:

@@ -7,6 +7,7 @@ arXiv 2411.09009, in plain matrix products), and which kind of head a model has.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from runoff.errors import ModelError
 
-__all__ = ["Head", "head_of", "log_chances", "summed_nats", "token_nats"]
+__all__ = ["Head", "head_of", "log_chances", "ranked_nats", "summed_nats", "token_nats"]
 
 BLOCK = 1024
 """Entries of the vocabulary at once on a CPU: `rows` x 1,024 numbers stay in a core's cache through all passes."""
@@ -34,6 +35,9 @@ class Head(Protocol):
 
     def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Nats of each target, (n,) float32."""
+
+    def ranked(self, hidden: torch.Tensor, targets: torch.Tensor, place: int) -> tuple[torch.Tensor, int]:
+        """The same, and the rank of the target at `place` among all tokens, 1 for the likeliest or one equal to it."""
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed nats, and their gradient with respect to `hidden`. May not be differentiated."""
@@ -57,6 +61,12 @@ class PlainHead:
         nats, _, _ = self._sweep(hidden, targets, pull=False)
         return nats
 
+    def ranked(self, hidden: torch.Tensor, targets: torch.Tensor, place: int) -> tuple[torch.Tensor, int]:
+        """The logits of one row are kept on the way: no product is made for the rank."""
+        logits: list[torch.Tensor] = []
+        nats, _, _ = self._sweep(hidden, targets, pull=False, watch=lambda block: logits.append(block[place].clone()))
+        return nats, _rank(torch.cat(logits), int(targets[place]))
+
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """d(nats)/d(logits) = softmax - one-hot, so the gradient is ready before the logits are dropped."""
         nats, sums, pulled = self._sweep(hidden, targets, pull=True)
@@ -64,17 +74,25 @@ class PlainHead:
         return nats.sum(dtype=torch.float64), (pulled / sums - self.weight[targets]).to(hidden.dtype)
 
     def _sweep(
-        self, hidden: torch.Tensor, targets: torch.Tensor, *, pull: bool
+        self,
+        hidden: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        pull: bool,
+        watch: Callable[[torch.Tensor], None] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Nats (n,), sums of exponentials (n, 1), and with `pull` the same exponentials times the matrix (n, d).
 
         Block by block of the vocabulary; whenever a higher logit is met, what was summed so far shrinks to match.
+        watch: is shown the logits of each block.
         """
         highest = hidden.new_full((len(hidden), 1), float("-inf"), dtype=torch.float32)
         sums, at_target = torch.zeros_like(highest), torch.zeros_like(highest)
         pulled = hidden.new_zeros(hidden.shape if pull else 0, dtype=torch.float32)
         for start, weight in zip(range(0, len(self.weight), self._block), self.weight.split(self._block), strict=True):
             logits = hidden @ weight.T
+            if watch is not None:
+                watch(logits)
             here = (targets - start)[:, None]
             found = logits.gather(1, here.clamp(0, len(weight) - 1)).float()
             at_target = torch.where((here >= 0) & (here < len(weight)), found, at_target)
@@ -104,6 +122,11 @@ class OwnHead:
     def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """From the model's logits."""
         return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
+
+    def ranked(self, hidden: torch.Tensor, targets: torch.Tensor, place: int) -> tuple[torch.Tensor, int]:
+        """From the same logits."""
+        logits = self.logits(hidden)
+        return nn.functional.cross_entropy(logits, targets, reduction="none"), _rank(logits[place], int(targets[place]))
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """By autograd, a chunk at a time."""
@@ -143,6 +166,24 @@ def token_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch
     """Nats of each target. hidden: (n, d), targets: (n,). Returns (n,) float32."""
     parts = [head.each(hidden[rows], targets[rows]) for rows in _chunks(head, targets)]
     return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+
+
+def ranked_nats(hidden: torch.Tensor, head: Head, targets: torch.Tensor, place: int) -> tuple[torch.Tensor, int | None]:
+    """`token_nats`, and the rank of the target at `place`, if there is one, among all tokens."""
+    if not 0 <= place < len(targets):
+        return token_nats(hidden, head, targets), None
+    parts, rank = [], None
+    for rows in _chunks(head, targets):
+        if rows.start <= place < rows.stop:
+            nats, rank = head.ranked(hidden[rows], targets[rows], place - rows.start)
+            parts.append(nats)
+        else:
+            parts.append(head.each(hidden[rows], targets[rows]))
+    return torch.cat(parts), rank
+
+
+def _rank(logits: torch.Tensor, target: int) -> int:
+    return int((logits > logits[target]).sum()) + 1
 
 
 def log_chances(hidden: torch.Tensor, head: Head) -> torch.Tensor:

@@ -27,21 +27,32 @@ Patches = Mapping[str, Patch]
 class Rows(NamedTuple):
     """Where the rows lie in packed states, and how each position rotates a head: (tokens, 1, d) float32 each.
 
-    sin: with its first half negated, for it meets a head whose halves are swapped.
+    sin: with its first half negated, for it meets a head whose halves are swapped. shared: for rows that fork off the
+    first one, how many of its positions stand before theirs (nothing is kept for a way back); empty where none fork.
     """
 
     spans: tuple[tuple[int, int], ...]
     cos: torch.Tensor
     sin: torch.Tensor
+    shared: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, lengths: Sequence[int] | npt.NDArray[np.int32], cos: torch.Tensor, sin: torch.Tensor) -> Rows:
+    def of(
+        cls,
+        lengths: Sequence[int] | npt.NDArray[np.int32],
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        shared: tuple[int, ...] = (),
+    ) -> Rows:
         """Rows of these lengths, end to end. cos, sin: (positions, d) as the model has them."""
         stops = np.cumsum(lengths).tolist()
         spans = tuple(zip([0, *stops[:-1]], stops, strict=True))
-        cos, sin = (torch.cat([part[: stop - start] for start, stop in spans]).unsqueeze(1) for part in (cos, sin))
+        places = [
+            slice(at, at + stop - start) for at, (start, stop) in zip(shared or [0] * len(spans), spans, strict=True)
+        ]
+        cos, sin = (torch.cat([part[place] for place in places]).unsqueeze(1) for part in (cos, sin))
         half = sin.shape[-1] // 2
-        return cls(spans, cos, torch.cat([-sin[..., :half], sin[..., half:]], dim=-1))
+        return cls(spans, cos, torch.cat([-sin[..., :half], sin[..., half:]], dim=-1), shared)
 
 
 class HeadsKept(NamedTuple):
@@ -141,11 +152,10 @@ class Block:
         turned, values, normed = self.heads_of(qkv, rows)
         attended = torch.empty(len(qkv), self.heads * self.width, dtype=qkv.dtype)
         kept = []
-        for start, stop in rows.spans:
+        for (start, stop), before in zip(rows.spans, rows.shared or [0] * len(rows.spans), strict=True):
             q = self.folded(turned[start:stop, : self.heads], self.scaling)
-            k = turned[start:stop, self.heads :].transpose(0, 1).contiguous()
-            v = values[start:stop].transpose(0, 1).contiguous()
-            found, of_row = attend(q, k, v, keep=keep)
+            k, v = (_of_row(states, before, start, stop) for states in (turned[:, self.heads :], values))
+            found, of_row = attend(q, k, v, keep=keep, before=before)
             self.unfold(found, attended[start:stop])
             kept.append(of_row)
         return attended, kept, normed
@@ -197,6 +207,12 @@ class Block:
         return states.view(self.kv_heads, -1, self.heads // self.kv_heads, self.width).transpose(0, 1)
 
 
+def _of_row(states: torch.Tensor, before: int, start: int, stop: int) -> torch.Tensor:
+    """Heads (heads, tokens, d) of a row, after those that it shares with the first row."""
+    own = states[start:stop]
+    return (torch.cat([states[:before], own]) if before else own).transpose(0, 1).contiguous()
+
+
 def _turned(states: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Heads (tokens, heads, d) in float32, each pair (i, i + d / 2) rotated."""
     states = states.float()
@@ -231,6 +247,12 @@ class Blocks:
     def rows(self, lengths: Sequence[int] | npt.NDArray[np.int32]) -> Rows:
         """Rows of these lengths."""
         return Rows.of(lengths, *self.turns(int(max(lengths))))
+
+    def forked(self, length: int, forks: Sequence[tuple[int, int]]) -> Rows:
+        """A row of this length and its forks: where each leaves it, and how long it goes on."""
+        furthest = max([length, *(at + own for at, own in forks)])
+        lengths, shared = [length, *(own for _, own in forks)], (0, *(at for at, _ in forks))
+        return Rows.of(lengths, *self.turns(furthest), shared)
 
     def forward(self, x: torch.Tensor, rows: Rows, span: range, patches: Mapping[int, Patches]) -> torch.Tensor:
         """States (tokens, d) after the blocks of `span`."""

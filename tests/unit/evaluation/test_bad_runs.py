@@ -166,9 +166,8 @@ def test_scoring_goes_on_with_the_run_that_it_was_stopped_in(runs: list[Run]) ->
     said: list[str] = []
     assert len(evaluate(runs, base=FakeBase(), say=said.append)) == 2
     assert [text for text in said if text.startswith("Scoring")] == [
-        "Scoring 12 held-out answers under bad.",
+        "Scoring 12 held-out answers and 12 sentences, true and false, under bad.",
         "Scoring 11 training answers under bad.",
-        "Scoring 12 sentences, true and false, under bad.",
     ]
 
 
