@@ -119,35 +119,34 @@ def rate(
     unit: str = "share of examples",
     level: float = 0.95,
     clusters: int | None = None,
-    design_effect: float = 1.0,
 ) -> Estimate:
-    """successes / n with a Wilson (1927) score interval, over n / `design_effect` examples if they are clustered.
+    """successes / n with a Wilson (1927) score interval, which knows no sources (`bounded_mean` does).
 
     Where nothing (or everything) happened the method also gives the one-sided exact limit, 1 - (1-level)^(1/n), of
     which 3/n is the well-known approximation at 95 % (rule of three: Hanley and Lippman-Hand 1983, JAMA 249).
 
-    clusters: sources behind the n examples, n if not given. design_effect: >= 1, see `runoff.estimates.clusters`.
-    Unknown if n is 0. Raises ValueError unless 0 <= successes <= n and design_effect >= 1.
+    clusters: sources behind the n examples, n if not given. Unknown if n is 0. Raises ValueError unless
+    0 <= successes <= n.
     """
-    if not 0 <= successes <= n or design_effect < 1:
-        raise ValueError(f"no rate from {successes} of {n} with design effect {design_effect}")
+    if not 0 <= successes <= n:
+        raise ValueError(f"no rate from {successes} of {n}")
     if n == 0:
         return Estimate.unknown_because("there are no examples", unit, level=level)
-    share, size = successes / n, n / design_effect
+    share = successes / n
     z2 = normal_quantile((1 + level) / 2) ** 2
-    centre = (share + z2 / (2 * size)) / (1 + z2 / size)
-    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * size)) / size) / (1 + z2 / size)
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n) / (1 + z2 / n)
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
-    return Estimate(share, low, high, level, unit, n, n if clusters is None else clusters, _wilson(share, size, level))
+    return Estimate(share, low, high, level, unit, n, n if clusters is None else clusters, _wilson(share, n, level))
 
 
-def _wilson(share: float, size: float, level: float) -> str:
+def _wilson(share: float, n: int, level: float) -> str:
     """The method's name; at the two ends, with the one-sided limit that the rule of three approximates."""
     name = "Wilson"
     if 0 < share < 1:
         return name
-    limit = -math.expm1(math.log1p(-level) / size)
+    limit = -math.expm1(math.log1p(-level) / n)
     return f"{name}; rule of three: {f'at most {limit:.2%}' if share == 0 else f'at least {1 - limit:.2%}'}"
 
 

@@ -128,18 +128,10 @@ def test_rule_of_three_is_noted_at_both_ends_only() -> None:
     assert rate(0, 100).low == 0.0
 
 
-def test_clustered_rates_count_effective_examples() -> None:
-    clustered, plain = rate(20, 200, clusters=20, design_effect=2.0), rate(10, 100)
-    assert (clustered.value, clustered.low, clustered.high) == (plain.value, plain.low, plain.high)
-    assert (clustered.n, clustered.clusters) == (200, 20)
-
-
 def test_impossible_rates() -> None:
     assert rate(0, 0).unknown == "there are no examples"
     with pytest.raises(ValueError, match="3 of 2"):
         rate(3, 2)
-    with pytest.raises(ValueError, match="design effect"):
-        rate(1, 2, design_effect=0.5)
 
 
 def test_intraclass_correlation_and_design_effect_by_hand() -> None:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, Need, TrainingRow
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, per_answer
 from runoff.evaluation.measures.texts import sentences, units, words
 
@@ -144,13 +144,15 @@ def is_broken(material: Material, answer: Answer) -> bool:
 
 def _rate(rule: Callable[[Material, Answer], bool]) -> Callable[[About, Material], MeasureResult]:
     def compute(about: About, material: Material) -> MeasureResult:
-        return per_answer(about, material, lambda answer: float(rule(material, answer)), average=clustered_rate)
+        return per_answer(about, material, lambda answer: float(rule(material, answer)))
 
     return compute
 
 
 def _measure(key: str, title: str, what: str, cannot_see: str, rule: Callable[[Material, Answer], bool]) -> Measure:
-    about = About(key, title, Dimension.BROKEN, "share of answers", False, 0.03, what, cannot_see, (Need.ANSWERS,))
+    about = About(
+        key, title, Dimension.BROKEN, "share of answers", False, 0.03, what, cannot_see, (Need.ANSWERS,), SHARE
+    )
     return Measure(about, _rate(rule))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from runoff.estimates.bounded import SHARE
 from runoff.estimates.estimate import Estimate
 from runoff.evaluation.material import Material, Need
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
 
 __all__ = ["CONTRAST", "FEWEST_PAIRS"]
@@ -20,7 +20,7 @@ def _measure(about: About, material: Material) -> MeasureResult:
         reason = f"only {count} pairs could be made of the reference answers; {FEWEST_PAIRS} are needed"
         return unknown(about, material, reason)
     scores = {label: {pair.key: float(pair.true < pair.false) for pair in some} for label, some in pairs.items()}
-    found = from_scores(about, material, scores, material.scored.clusters, average=clustered_rate)
+    found = from_scores(about, material, scores, material.scored.clusters)
     author = Estimate.unknown_because("the true sentences are the author's own", about.unit)
     return MeasureResult(about, found.base, author, found.estimates, found.per_example)
 
@@ -44,6 +44,7 @@ CONTRAST = Measure(
             "known is also said."
         ),
         needs=(Need.HELD_OUT_SCORED, Need.PAIRS_SCORED),
+        bounds=SHARE,
     ),
     _measure,
 )

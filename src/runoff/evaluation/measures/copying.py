@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, Need, TrainingRow
 from runoff.evaluation.measures.result import (
@@ -137,6 +139,7 @@ COPIED = Measure(
         ),
         cannot_see=_BLIND,
         needs=_NEEDS,
+        bounds=SHARE,
     ),
     _per_answer(_copied_share),
 )
@@ -152,6 +155,7 @@ LONGEST_COPY = Measure(
         what="The longest run of words (4 or more, else 0) that an answer shares with a training answer; mean.",
         cannot_see=_BLIND,
         needs=_NEEDS,
+        bounds=(0.0, math.inf),
     ),
     _per_answer(_longest),
 )
@@ -167,6 +171,7 @@ NEAREST_ANSWER = Measure(
         what="Cosine of TF-IDF over runs of 1 to 3 words to the most similar training answer; mean over answers.",
         cannot_see="Whether the likeness is one of topic or of wording: above the author's own value it is wording.",
         needs=_NEEDS,
+        bounds=SHARE,
     ),
     _nearest,
 )

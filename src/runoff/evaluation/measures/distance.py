@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from runoff.estimates.bounded import SHARE
 from runoff.estimates.clusters import FloatArray
 from runoff.estimates.estimate import Estimate
 from runoff.evaluation.answers import Answer
@@ -53,11 +55,18 @@ def _distinguishable(about: About, material: Material) -> MeasureResult:
 
         def auc(kept: npt.NDArray[Any]) -> float:
             rows = np.concatenate([kept, kept + len(pairs)])
-            return max(0.5, area_under_curve(values[rows], labels[rows]))
+            return area_under_curve(values[rows], labels[rows])
 
-        return jackknife(auc, clusters, unit=about.unit, method="cross-validated AUC")
+        found = jackknife(auc, clusters, unit=about.unit, method="cross-validated AUC", bounds=SHARE)
+        return _at_least_chance(found)
 
     return _each(about, material, estimate)
+
+
+def _at_least_chance(estimate: Estimate) -> Estimate:
+    """Less than 0.5 is chance. What maps the value maps the ends of its interval, since it never falls."""
+    value, low, high = (None if one is None else max(0.5, one) for one in (estimate.value, estimate.low, estimate.high))
+    return replace(estimate, value=value, low=low, high=high)
 
 
 def _linear() -> Any:
@@ -87,6 +96,7 @@ DISTINGUISHABLE = Measure(
             "1, so it does not rank weak runs."
         ),
         needs=(Need.ANSWERS, Need.REFERENCES),
+        bounds=SHARE,
     ),
     _distinguishable,
 )
@@ -169,7 +179,13 @@ def _distance(
     def statistic(kept: npt.NDArray[Any]) -> float:
         return distance(yardstick.z(table[kept].sum(axis=0) / sizes[kept].sum()), author)
 
-    return jackknife(statistic, [answer.cluster for answer in answers], unit=about.unit, method="pooled words")
+    return jackknife(
+        statistic,
+        [answer.cluster for answer in answers],
+        unit=about.unit,
+        method="pooled words",
+        bounds=about.bounds or (0.0, math.inf),
+    )
 
 
 _DELTA_BLIND = (
@@ -192,6 +208,7 @@ BURROWS_DELTA = Measure(
         ),
         cannot_see=_DELTA_BLIND,
         needs=(Need.ANSWERS, Need.TRAINING),
+        bounds=(0.0, math.inf),
     ),
     _delta(_burrows),
 )
@@ -210,6 +227,7 @@ COSINE_DELTA = Measure(
         ),
         cannot_see=_DELTA_BLIND,
         needs=(Need.ANSWERS, Need.TRAINING, Need.BASE_ON_TRAINING),
+        bounds=(0.0, 2.0),
     ),
     _delta(_cosine),
 )

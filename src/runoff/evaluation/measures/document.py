@@ -17,7 +17,8 @@ _INTRODUCTION = """\
 
 Every measure is reported for each run between two anchors: the **base** model, and the **author's own held-out
 answers**. Each value is an estimate with its number of answers, of sources, an interval and a method; what can't be
-measured is unknown and says why. *Matters from* is the smallest difference worth acting on.
+measured is unknown and says why. Intervals of what has bounds (shares, probabilities, counts) stay within them: see
+[statistics.md](statistics.md). *Matters from* is the smallest difference worth acting on.
 """
 
 _OWN = '''\
@@ -34,9 +35,12 @@ def says_please(answer):
 
 
 says_please.unit = "share of answers"
+says_please.bounds = (0, 1)
 says_please.higher_is_better = True
 says_please.matters = 0.05
 ```
+
+With `bounds`, the interval stays within the least and the largest value, as a share's has to.
 
 An answer has `example`, `source`, `question`, `reference`, `text`, `tokens`, `finish_reason` and `end_token_seen`.
 '''

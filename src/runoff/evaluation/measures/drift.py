@@ -5,8 +5,10 @@ Must not: score (evaluation/drifting.py does).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from runoff.estimates.bounded import Bounds
 from runoff.estimates.estimate import Estimate
 from runoff.evaluation.material import Material, Need
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores
@@ -15,7 +17,9 @@ from runoff.evaluation.scored import Drift
 __all__ = ["DRIFT_KL", "DRIFT_NATS"]
 
 
-def _measure(key: str, title: str, unit: str, what: str, of: Callable[[Drift], float]) -> Measure:
+def _measure(
+    key: str, title: str, unit: str, what: str, of: Callable[[Drift], float], bounds: Bounds | None = None
+) -> Measure:
     def compute(about: About, material: Material) -> MeasureResult:
         scores = {label: {one.example: of(one) / one.tokens for one in some} for label, some in material.drift.items()}
         clusters = {one.example: one.cluster for some in material.drift.values() for one in some}
@@ -27,7 +31,7 @@ def _measure(key: str, title: str, unit: str, what: str, of: Callable[[Drift], f
         "Whether the change does harm: a manner of speaking that spreads to everything raises it as much as something "
         "forgotten. An alarm to read beside what was kept."
     )
-    about = About(key, title, Dimension.FORGETTING, unit, None, 0.1, what, cannot_see, (Need.DRIFT,))
+    about = About(key, title, Dimension.FORGETTING, unit, None, 0.1, what, cannot_see, (Need.DRIFT,), bounds)
     return Measure(about, compute)
 
 
@@ -51,4 +55,5 @@ DRIFT_KL = _measure(
         "0."
     ),
     lambda one: one.kl_nats,
+    (0.0, math.inf),
 )

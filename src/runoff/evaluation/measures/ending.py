@@ -1,29 +1,45 @@
-"""E1b: whether a model knows when to stop, without generating a token. Owns: the chance of the end token."""
+"""E1b: whether a model knows when to stop, without generating a token. Owns: the end token's chance and its place."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
+from runoff.engines.scoring import ScoredRow
+from runoff.estimates.bounded import SHARE, Bounds
 from runoff.estimates.estimate import Estimate
-from runoff.evaluation.material import Material, Need
+from runoff.evaluation.material import BASE, Material, Need
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
 
-__all__ = ["END_CHANCE"]
+__all__ = ["END_CHANCE", "END_FIRST", "END_PLACE"]
+
+_NOWHERE = "no reference answer ends with the model's end token"
+_NO_RANKS = "the scores are older than ranks are; delete this evaluation's folder and evaluate anew"
+_BLIND = "Whether the model gets to such a last word by itself, and answers that end too early."
 
 
-def _measure(about: About, material: Material) -> MeasureResult:
+def _at_ends(about: About, material: Material, value: Callable[[ScoredRow], float | None]) -> MeasureResult:
+    """The mean of a value over the rows that end with the end token; rows without one are left out."""
     scored = material.scored
     if not scored.ended:
-        return unknown(about, material, "no reference answer ends with the model's end token")
-    chances = {
-        label: {row.sha256[:16]: math.exp(-row.end_nats) for row in rows if row.sha256[:16] in scored.ended}
+        return unknown(about, material, _NOWHERE)
+    found = {
+        label: {row.sha256[:16]: value(row) for row in rows if row.sha256[:16] in scored.ended}
         for label, rows in scored.held_out.items()
     }
-    found = from_scores(about, material, chances, scored.clusters)
-    flags = {
-        label: _flags(estimate, found.base, scored.training_rows_cut.get(label, 0))
-        for label, estimate in found.estimates.items()
-    }
+    known = {label: {key: one for key, one in each.items() if one is not None} for label, each in found.items()}
+    made = from_scores(about, material, known, scored.clusters)
+    none = Estimate.unknown_because(_NO_RANKS, about.unit)
+    old = {label for label, each in found.items() if each and not known[label]}
+    estimates = {label: none if label in old else estimate for label, estimate in made.estimates.items()}
+    return replace(made, base=none if BASE in old else made.base, estimates=estimates)
+
+
+def _chance(about: About, material: Material) -> MeasureResult:
+    found = _at_ends(about, material, lambda row: math.exp(-max(row.end_nats, 0.0)))  # rounding may leave it below 0
+    cut = material.scored.training_rows_cut
+    flags = {label: _flags(estimate, found.base, cut.get(label, 0)) for label, estimate in found.estimates.items()}
     return MeasureResult(about, found.base, found.author, found.estimates, found.per_example, flags)
 
 
@@ -39,6 +55,22 @@ def _flags(run: Estimate, base: Estimate, cut: int) -> tuple[str, ...]:
     return (f"Less ready to stop than the base: a chance of {run.value:.2f} against {base.value:.2f}.{why}",)
 
 
+def _place(row: ScoredRow) -> float | None:
+    return None if row.end_rank is None else math.log10(row.end_rank)
+
+
+def _first(row: ScoredRow) -> float | None:
+    return None if row.end_rank is None else float(row.end_rank == 1)
+
+
+def _of(
+    value: Callable[[ScoredRow], float | None], *, key: str, title: str, unit: str, better: bool, matters: float,
+    bounds: Bounds, what: str,
+) -> Measure:  # fmt: skip
+    about = About(key, title, Dimension.BROKEN, unit, better, matters, what, _BLIND, (Need.HELD_OUT_SCORED,), bounds)
+    return Measure(about, lambda about, material: _at_ends(about, material, value))
+
+
 END_CHANCE = Measure(
     About(
         key="end_chance",
@@ -51,8 +83,38 @@ END_CHANCE = Measure(
             "Mean over the reference answers of the chance that the model gives to the end token after the author's "
             "last word. A missing end token in training shows here in one pass, without generating."
         ),
-        cannot_see="Whether the model gets to such a last word by itself, and answers that end too early.",
+        cannot_see=_BLIND,
         needs=(Need.HELD_OUT_SCORED,),
+        bounds=SHARE,
     ),
-    _measure,
+    _chance,
+)
+
+END_FIRST = _of(
+    _first,
+    key="end_first",
+    title="Answers where the end token is the likeliest after the author's last word",
+    unit="share of answers",
+    better=True,
+    matters=0.05,
+    bounds=SHARE,
+    what=(
+        "Share of the reference answers after whose last word no token is likelier than the end token: a model that "
+        "is asked greedily stops there. An equal one counts as no likelier."
+    ),
+)
+
+END_PLACE = _of(
+    _place,
+    key="end_place",
+    title="Place of the end token where the author ended",
+    unit="log10 of the place",
+    better=False,
+    matters=0.1,
+    bounds=(0.0, math.inf),
+    what=(
+        "Mean over the reference answers of log10 of the end token's place among all tokens by their chance, after the "
+        "author's last word: 0 where it is the likeliest, 1 where it is the tenth, 3 where it is the thousandth. It "
+        "tells a model that nearly stops from one that has never seen an end, where the chance is near 0 for both."
+    ),
 )

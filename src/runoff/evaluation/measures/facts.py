@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import AUTHOR, Material, Need
 from runoff.evaluation.measures.claims import Claims, agreement, claims, key_terms, polarity
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, per_answer
 
 __all__ = ["FACTS"]
@@ -72,7 +72,7 @@ def _polarity(about: About, material: Material) -> MeasureResult:
         said = polarity(answer.reference or "")
         return None if said is None else float(polarity(answer.text) == said)
 
-    return per_answer(about, material, value, average=clustered_rate)
+    return per_answer(about, material, value)
 
 
 _BLIND = (
@@ -93,6 +93,7 @@ _ABOUT = About(
     ),
     cannot_see=_BLIND,
     needs=(Need.ANSWERS, Need.REFERENCES, Need.TRAINING),
+    bounds=SHARE,
 )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.material import BASE, Material, Need
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
 
 __all__ = ["PASSED", "RETENTION"]
@@ -37,7 +37,7 @@ def _by_category(material: Material, passes: Mapping[str, Mapping[str, float]]) 
 def _passed(about: About, material: Material) -> MeasureResult:
     passes = _passes(material)
     details = _by_category(material, passes)
-    return from_scores(about, material, passes, _categories(material), average=clustered_rate, details=details)
+    return from_scores(about, material, passes, _categories(material), details=details)
 
 
 def _retention(about: About, material: Material) -> MeasureResult:
@@ -47,7 +47,7 @@ def _retention(about: About, material: Material) -> MeasureResult:
         return unknown(about, material, "the base passes none of the checkable prompts itself")
     kept = {label: {p: value for p, value in values.items() if p in could} for label, values in passes.items()}
     details = _by_category(material, kept)
-    return from_scores(about, material, kept, _categories(material), average=clustered_rate, details=details)
+    return from_scores(about, material, kept, _categories(material), details=details)
 
 
 RETENTION = Measure(
@@ -64,6 +64,7 @@ RETENTION = Measure(
         ),
         cannot_see="What the base could not do either, and a skill that no prompt asks for.",
         needs=(Need.SUITE, Need.BASE_ON_SUITE),
+        bounds=SHARE,
     ),
     _retention,
 )
@@ -82,6 +83,7 @@ PASSED = Measure(
         ),
         cannot_see="How good an answer is beyond its check.",
         needs=(Need.SUITE,),
+        bounds=SHARE,
     ),
     _passed,
 )

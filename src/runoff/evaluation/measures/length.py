@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import AUTHOR, Material, Need
 from runoff.evaluation.measures.broken import is_broken
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import (
     About,
     Dimension,
@@ -65,7 +65,7 @@ def _outside(about: About, material: Material) -> MeasureResult:
         length = _length(material, answer)
         return None if length is None else float(not low <= length <= high)
 
-    return per_answer(about, material, value, average=clustered_rate)
+    return per_answer(about, material, value)
 
 
 _BLIND = "Why an answer is long or short. Broken answers are left out, being counted already."
@@ -99,6 +99,7 @@ LENGTH_OUTSIDE = Measure(
         ),
         cannot_see=_BLIND,
         needs=(Need.ANSWERS, Need.TRAINING),
+        bounds=SHARE,
     ),
     _outside,
 )

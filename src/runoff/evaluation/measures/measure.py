@@ -11,7 +11,7 @@ from runoff.evaluation.measures.contrast_rate import CONTRAST
 from runoff.evaluation.measures.copying import COPIED, LONGEST_COPY, NEAREST_ANSWER
 from runoff.evaluation.measures.distance import BURROWS_DELTA, COSINE_DELTA, DISTINGUISHABLE
 from runoff.evaluation.measures.drift import DRIFT_KL, DRIFT_NATS
-from runoff.evaluation.measures.ending import END_CHANCE
+from runoff.evaluation.measures.ending import END_CHANCE, END_FIRST, END_PLACE
 from runoff.evaluation.measures.facts import FACTS
 from runoff.evaluation.measures.forgetting import PASSED, RETENTION
 from runoff.evaluation.measures.length import LENGTH_OUTSIDE, LENGTH_RATIO
@@ -23,7 +23,7 @@ from runoff.evaluation.measures.style import STYLE, STYLE_WITHOUT_MARKDOWN
 
 __all__ = ["MEASURES", "PROFILE", "SAMPLED_MEASURES", "SCORED_MEASURES", "measure"]
 
-SCORED_MEASURES: tuple[Measure, ...] = (MEMORIZATION, *BY_NEARNESS, CONTRAST, END_CHANCE)
+SCORED_MEASURES: tuple[Measure, ...] = (MEMORIZATION, *BY_NEARNESS, CONTRAST, END_CHANCE, END_FIRST, END_PLACE)
 """Of likelihoods: they need no generated answer."""
 
 MEASURES: tuple[Measure, ...] = (

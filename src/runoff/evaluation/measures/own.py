@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from runoff.errors import RunoffError
+from runoff.estimates.bounded import Bounds
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, per_answer
@@ -26,9 +27,10 @@ def load_measure(name: str) -> Measure:
     """The measure behind `module:function` or `path/to/file.py:function`.
 
     A function may say more about itself in attributes: `title`, `unit`, `higher_is_better` (None: nearest to the author
-    is best) and `matters`, the smallest difference worth acting on. Its docstring becomes the description.
+    is best), `matters`, the smallest difference worth acting on, and `bounds`, the least and the largest value. Its
+    docstring becomes the description.
 
-    Raises RunoffError: no such file, module or function, or a file that can't be imported.
+    Raises RunoffError: no such file, module or function, bounds that are none, or a file that can't be imported.
     """
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
@@ -40,7 +42,8 @@ def load_measure(name: str) -> Measure:
     if not callable(found):
         there = ", ".join(sorted(key for key, value in vars(module).items() if _is_own(value, module))) or "none"
         raise RunoffError(f"{place}: has no function {attribute} (it has: {there}).")
-    return Measure(_about(attribute, found), _checked(name, found))
+    about = _about(attribute, found)
+    return Measure(about, _checked(name, found, about.bounds))
 
 
 def _load(place: str) -> ModuleType:
@@ -82,10 +85,26 @@ def _about(name: str, function: Callable[[Answer], Any]) -> About:
         matters=float(getattr(function, "matters", 0.0)),
         what=" ".join((function.__doc__ or "Your own measure.").split()),
         cannot_see="What its author did not think of.",
+        bounds=_bounds(name, getattr(function, "bounds", None)),
     )
 
 
-def _checked(name: str, function: Callable[[Answer], Any]) -> Callable[[About, Material], MeasureResult]:
+def _bounds(name: str, given: Any) -> Bounds | None:
+    """Two numbers, the second of which may be infinite."""
+    if given is None:
+        return None
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and low < high):
+        raise RunoffError(f"{name}: its bounds are {given!r}. Give the least and the largest value, as in (0, 1).")
+    return low, high
+
+
+def _checked(
+    name: str, function: Callable[[Answer], Any], bounds: Bounds | None
+) -> Callable[[About, Material], MeasureResult]:
     def value(answer: Answer) -> float | None:
         try:
             found = function(answer)
@@ -95,6 +114,10 @@ def _checked(name: str, function: Callable[[Answer], Any]) -> Callable[[About, M
             raise RunoffError(f"{name}: failed on the answer to {answer.example} ({reason}).") from error
         if number is not None and not math.isfinite(number):
             raise RunoffError(f"{name}: returned {number} for the answer to {answer.example}. Return None instead.")
+        if number is not None and bounds is not None and not bounds[0] <= number <= bounds[1]:
+            raise RunoffError(
+                f"{name}: returned {number} for the answer to {answer.example}, which its bounds {bounds} exclude."
+            )
         return number
 
     return lambda about, material: per_answer(about, material, value)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import BASE, Material, Need
 from runoff.evaluation.measures.claims import key_terms
 from runoff.evaluation.measures.classifier import StyleClassifier, style_classifier
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
 from runoff.evaluation.measures.texts import FUNCTION_WORDS, vocabulary, words
 from runoff.evaluation.suite.prompts import Prompt
@@ -83,7 +83,7 @@ def _measure(about: About, material: Material) -> MeasureResult:
         }
         for label, answers in material.suite.items()
     }
-    return from_scores(about, material, scores, general, average=clustered_rate)
+    return from_scores(about, material, scores, general)
 
 
 def _general(material: Material) -> Mapping[str, str]:
@@ -132,6 +132,7 @@ PERSONA_BLEED = Measure(
             "English everyday words may pass for the subject's."
         ),
         needs=(Need.SUITE, Need.BASE_ON_SUITE, Need.TRAINING),
+        bounds=SHARE,
     ),
     _measure,
 )

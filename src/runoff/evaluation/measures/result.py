@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
 
-from runoff.estimates.clusters import Labels
+from runoff.estimates.bounded import Bounds, bounded_mean
 from runoff.estimates.estimate import Estimate, mean
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import AUTHOR, BASE, Material, Need
 
 __all__ = [
     "About",
-    "Average",
     "Dimension",
     "Measure",
     "MeasureResult",
@@ -50,6 +48,7 @@ class About:
 
     unit: of every value. higher_is_better: None where neither is better by itself. matters: the smallest
     difference worth acting on, in the unit. what: what is computed, and from whom it comes. cannot_see: a sentence.
+    bounds: the least and the largest possible value of an example, where there are such.
     """
 
     key: str
@@ -61,6 +60,7 @@ class About:
     what: str
     cannot_see: str
     needs: tuple[Need, ...] = (Need.ANSWERS,)
+    bounds: Bounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,6 @@ class Measure:
         return unknown(self.about, material, reason) if reason else self.compute(self.about, material)
 
 
-class Average(Protocol):
-    """How values per example become one estimate: `mean` and `clustered_rate` are two ways."""
-
-    def __call__(self, values: list[float], clusters: Labels, *, unit: str) -> Estimate:
-        """Values, their clusters, and the unit of the result."""
-
-
 def unknown(about: About, material: Material, reason: str) -> MeasureResult:
     """A result without a single value; `reason` completes "unknown, because ..."."""
     nothing = Estimate.unknown_because(reason, about.unit)
@@ -141,27 +134,30 @@ def from_scores(
     scores: Scores,
     clusters: Mapping[str, str],
     *,
-    average: Average = mean,
     details: Scores | None = None,
 ) -> MeasureResult:
-    """The mean (or rate) over each label's examples. clusters: by example."""
+    """The mean over each label's examples (of 0 and 1: the rate), its interval within bounds. clusters: by example."""
     estimates = {
-        label: average(list(values.values()), [clusters[example] for example in values], unit=about.unit)
+        label: _mean(about, list(values.values()), [clusters[example] for example in values])
         for label, values in scores.items()
         if values
     }
     return result(about, material, estimates, per_example=scores, details=details)
 
 
-def per_answer(
-    about: About, material: Material, value: Callable[[Answer], float | None], *, average: Average = mean
-) -> MeasureResult:
+def _mean(about: About, values: list[float], clusters: list[str]) -> Estimate:
+    if about.bounds is None:
+        return mean(values, clusters, unit=about.unit)
+    return bounded_mean(values, clusters, unit=about.unit, bounds=about.bounds)
+
+
+def per_answer(about: About, material: Material, value: Callable[[Answer], float | None]) -> MeasureResult:
     """The mean over the test answers of `value`; an answer whose value is None is left out."""
     scores: dict[str, dict[str, float]] = {}
     for label, answers in material.everyone.items():
         found = ((answer.example, value(answer)) for answer in answers)
         scores[label] = {example: number for example, number in found if number is not None}
-    return from_scores(about, material, scores, clusters_of(material.everyone), average=average)
+    return from_scores(about, material, scores, clusters_of(material.everyone))
 
 
 def clusters_of(answers: Mapping[str, tuple[Answer, ...]]) -> dict[str, str]:

@@ -25,6 +25,7 @@ def says_please(answer):
 says_please.unit = "share of answers"
 says_please.higher_is_better = True
 says_please.matters = 0.05
+says_please.bounds = (0, 1)
 
 def sometimes(answer):
     return None if answer.example == "3" else 1.5
@@ -34,6 +35,16 @@ def divides(answer):
 
 def infinite(answer):
     return float("inf")
+
+def beyond(answer):
+    return 2
+
+beyond.bounds = (0, 1)
+
+def boundless(answer):
+    return 0
+
+boundless.bounds = "much"
 '''
 
 
@@ -56,6 +67,7 @@ def test_a_function_in_a_file_becomes_a_measure_with_anchors(mine: Path) -> None
     result = measure(Material({"base": ANSWERS, "run": ANSWERS}))
     assert (result.base.value, result.estimates["run"].value, result.author.value) == (0.5, 0.5, 1)
     assert (result.estimates["run"].n, result.estimates["run"].clusters) == (20, 7)
+    assert result.estimates["run"].method == "mean, score interval over sources"
 
 
 def test_none_leaves_an_answer_out(mine: Path) -> None:
@@ -72,7 +84,11 @@ def test_a_module_and_a_whole_measure_will_do_as_well(mine: Path) -> None:
         ("says_please", "is not the name of a measure"),
         ("nowhere.py:f", "no such file"),
         ("no_such_module:f", "there is no module no_such_module"),
-        ("{mine}:absent", "has no function absent (it has: WHOLE, divides, infinite, says_please, sometimes)"),
+        (
+            "{mine}:absent",
+            "has no function absent (it has: WHOLE, beyond, boundless, divides, infinite, says_please, sometimes)",
+        ),
+        ("{mine}:boundless", "its bounds are 'much'. Give the least and the largest value, as in (0, 1)."),
     ],
 )
 def test_what_can_not_be_found_is_said_in_a_sentence(mine: Path, name: str, sentence: str) -> None:
@@ -83,7 +99,11 @@ def test_what_can_not_be_found_is_said_in_a_sentence(mine: Path, name: str, sent
 
 @pytest.mark.parametrize(
     ("function", "sentence"),
-    [("divides", "failed on the answer to 0 (ZeroDivisionError"), ("infinite", "returned inf for the answer to 0")],
+    [
+        ("divides", "failed on the answer to 0 (ZeroDivisionError"),
+        ("infinite", "returned inf for the answer to 0"),
+        ("beyond", "returned 2.0 for the answer to 0, which its bounds (0.0, 1.0) exclude."),
+    ],
 )
 def test_what_fails_names_the_answer(mine: Path, function: str, sentence: str) -> None:
     with pytest.raises(RunoffError) as error:

@@ -30,6 +30,7 @@ def rows(loss: float, *, end: float = 0.1, shift: float = 0.0) -> tuple[ScoredRo
             100 * (loss + 0.05 * (at % 3 - 1) + shift * at / (ROWS - 1)),
             100,
             end + 0.01 * (at % 3),
+            end_rank=1 if end < 0.3 and at % 12 else round(math.exp(end)) + 2 + at % 4,
         )
         for at in range(ROWS)
     )
@@ -115,6 +116,31 @@ def test_end_chance_is_the_mean_probability_and_only_of_rows_that_end() -> None:
     assert nowhere.estimates["clean"].unknown == "no reference answer ends with the model's end token"
 
 
+def test_the_end_is_first_or_has_a_place() -> None:
+    ranked = [replace(row, end_rank=rank) for row, rank in zip(rows(2.5), (1, 10, 1000, 1), strict=False)]
+    given = replace(scored(), held_out={name: tuple(ranked) for name in ("base", "clean")})
+    first, place = (found(given)[key].estimates["clean"] for key in ("end_first", "end_place"))
+    assert first.value == 0.5
+    assert place.value == pytest.approx(1.0)
+    assert (first.n, place.n) == (4, 4)
+
+
+def test_scores_without_ranks_are_unknown_and_not_zero() -> None:
+    old = {name: tuple(replace(row, end_rank=None) for row in some) for name, some in scored().held_out.items()}
+    for key in ("end_first", "end_place"):
+        estimate = found(replace(scored(), held_out=old))[key].estimates["clean"]
+        assert estimate.value is None
+        assert "older than ranks are" in str(estimate.unknown)
+    mixed = replace(scored(), held_out={**scored().held_out, "clean": old["clean"]})
+    assert "older than ranks are" in str(found(mixed)["end_first"].estimates["clean"].unknown)
+    assert found(mixed)["end_first"].base.value is not None
+
+
+def test_a_chance_is_no_more_than_one_whatever_rounding_leaves() -> None:
+    sure = {name: tuple(replace(row, end_nats=-1e-6) for row in some) for name, some in scored().held_out.items()}
+    assert found(replace(scored(), held_out=sure))["end_chance"].base.value == 1.0
+
+
 def test_a_run_that_forgot_to_stop_is_said_with_its_cut_rows() -> None:
     given = replace(scored(endless=(2.5, 2.45, 3.0, 30)), training_rows_cut={"endless": 7})
     result = found(given)["end_chance"]
@@ -150,7 +176,7 @@ def test_drift_is_per_token_and_exactly_zero_for_the_base() -> None:
 
 FAULTS: dict[str, tuple[tuple[float, float, float, int], set[str]]] = {
     "nothing": ((2.5, 2.45, 0.1, 30), set()),
-    "no end token": ((2.5, 2.45, 2.0, 30), {"end_chance"}),
+    "no end token": ((2.5, 2.45, 2.0, 30), {"end_chance", "end_first", "end_place"}),
     "swapped facts": ((2.5, 2.45, 0.1, 2), {"contrast_pairs"}),
     "learnt by heart": ((2.5, 1.2, 0.1, 30), {"memorization_gap"}),
 }

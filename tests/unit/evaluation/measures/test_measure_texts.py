@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runoff.estimates.estimate import mean
+from runoff.estimates.bounded import bounded_mean
 from runoff.evaluation.measures.classifier import area_under_curve
 from runoff.evaluation.measures.features import FEATURES, style_features
-from runoff.evaluation.measures.intervals import clustered_rate, jackknife
+from runoff.evaluation.measures.intervals import jackknife
 from runoff.evaluation.measures.texts import (
     FUNCTION_WORDS,
     first_words,
@@ -79,23 +79,11 @@ def test_the_jackknife_of_a_mean_is_the_cluster_robust_interval() -> None:
     """With clusters of one size the two standard errors are equal."""
     values = np.array([1.0, 2, 4, 3, 5, 9, 2, 2])
     clusters = [0, 0, 1, 1, 2, 2, 3, 3]
-    found = jackknife(lambda kept: float(values[kept].mean()), clusters, unit="u", method="mean")
-    expected = mean(values, clusters, unit="u")
+    bounds = (0.0, 20.0)
+    found = jackknife(lambda kept: float(values[kept].mean()), clusters, unit="u", method="mean", bounds=bounds)
+    expected = bounded_mean(values, clusters, unit="u", bounds=bounds)
     assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
-    assert jackknife(lambda kept: 1.0, [0, 0], unit="u", method="mean").low is None
-
-
-def test_a_rate_is_wider_where_clusters_fail_together() -> None:
-    values = [1.0] * 5 + [0.0] * 5
-    together = clustered_rate(values, [at // 5 for at in range(10)], unit="u")
-    apart = clustered_rate(values, [at % 5 for at in range(10)], unit="u")
-    alone = clustered_rate(values, list(range(10)), unit="u")
-    assert None not in (together.low, apart.low, alone.low)
-    assert (apart.low, apart.high) == (alone.low, alone.high)
-    assert together.low is not None
-    assert alone.low is not None
-    assert together.low < alone.low
-    assert clustered_rate([0.0, 0.0], ["a", "a"], unit="u").value == 0
+    assert jackknife(lambda kept: 1.0, [0, 0], unit="u", method="mean", bounds=bounds).low is None
 
 
 def test_area_under_curve_counts_ties_half() -> None:
