@@ -25,6 +25,7 @@ from runoff.cli import (
     show,
     side_by_side,
     train,
+    vote,
     watch,
 )
 from runoff.errors import RunoffError
@@ -47,6 +48,7 @@ app.command("import")(import_.command)
 app.command("evaluate")(evaluate.command)
 app.command("generate")(generate.command)
 app.command("side-by-side")(side_by_side.command)
+app.command("vote")(vote.command)
 app.command("compare")(compare.command)
 app.command("runs")(runs.command)
 app.command("show")(show.command)

@@ -14,13 +14,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runoff.estimates.estimate import Estimate
 from runoff.files import write_json
+from runoff.runs.store import read_jsonl
 
 if TYPE_CHECKING:
     from runoff.evaluation.measures.result import MeasureResult
 
-__all__ = ["HARNESS", "JUDGE", "SCORED", "StoredMeasure", "answers_sha256", "load_measures", "store_measures"]
+__all__ = [
+    "HARNESS",
+    "JUDGE",
+    "JUDGE_DECISIONS",
+    "SCORED",
+    "StoredMeasure",
+    "answers_sha256",
+    "load_judge_decisions",
+    "load_measures",
+    "store_measures",
+]
 
 FILE, SCORED, JUDGE, HARNESS = "measures.json", "scored-measures.json", "judge.json", "harness.json"
+JUDGE_DECISIONS = "judge-decisions.jsonl"
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,14 @@ def load_measures(folder: Path) -> dict[str, StoredMeasure]:
         if _holds(folder, body.get("generation", {})):
             found |= {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}
     return found
+
+
+def load_judge_decisions(folder: Path) -> list[dict[str, Any]]:
+    """The judge's verdict on each pair; empty where it judged other answers than those that are there now."""
+    judged, rows = folder / JUDGE, folder / JUDGE_DECISIONS
+    if not (judged.exists() and rows.exists()):
+        return []
+    return read_jsonl(rows) if _holds(folder, json.loads(judged.read_text("utf-8")).get("generation", {})) else []
 
 
 def _holds(folder: Path, about: dict[str, Any]) -> bool:

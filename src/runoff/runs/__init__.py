@@ -13,6 +13,7 @@ from runoff.runs.store import (
     load_run,
     runs_root,
     trunk_folder,
+    votes_file,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "plan_record",
     "runs_root",
     "trunk_folder",
+    "votes_file",
 ]

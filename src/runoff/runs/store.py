@@ -34,6 +34,7 @@ __all__ = [
     "load_run",
     "runs_root",
     "trunk_folder",
+    "votes_file",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -259,6 +260,11 @@ def trunk_folder(root: Path, model_sha256: str, engine: str, dtype: str, boundar
 def judge_cache_file(root: Path) -> Path:
     """Where a judge model's replies are kept, for all evaluations below this root."""
     return root / ".judge.sqlite"
+
+
+def votes_file(root: Path) -> Path:
+    """Where people's votes on the runs below this root are kept."""
+    return root / "votes.jsonl"
 
 
 def create_run(name: str, root: Path | None = None, *, overwrite: bool = False) -> RunFolder:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runoff.errors import RunoffError
+from runoff.evaluation.anchors import anchor_texts
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.gather import material_of
@@ -20,13 +21,11 @@ from runoff.evaluation.judge.exam import Exam, Sat, hold_exam
 from runoff.evaluation.judge.results import against_base, head_to_head
 from runoff.evaluation.judge.server import ChatServer, JudgeUnavailable, Patience, server_address
 from runoff.evaluation.material import BASE, Material
-from runoff.evaluation.stored import JUDGE, StoredMeasure, answers_sha256, store_measures
+from runoff.evaluation.stored import JUDGE, JUDGE_DECISIONS, StoredMeasure, answers_sha256, store_measures
 from runoff.files import jsonl, write_bytes
 from runoff.runs import Run, judge_cache_file
 
 __all__ = ["Judging", "judge_runs"]
-
-_ANCHORS = 3
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _judge(
     for run, one in zip(runs, evaluations, strict=True):
         about = {"judge": judging.model, "server": address, "fingerprint": fingerprint, "template": TEMPLATE}
         about |= {"answers_sha256": answers_sha256(one.folder), **judging.sampling}
-        write_bytes(one.folder / "judge-decisions.jsonl", jsonl(found.rows(run.name)))
+        write_bytes(one.folder / JUDGE_DECISIONS, jsonl(found.rows(run.name)))
         store_measures(one.folder, about, measures[run.name], name=JUDGE)
 
 
@@ -195,10 +194,5 @@ def _mirrored(decision: Decision) -> Decision:
 
 
 def _question(material: Material, answer: Answer, at: int) -> Question:
-    """With three of the author's answers to other questions, other ones for each question, of other sources if any."""
-    rows = [row for row in material.training if row.source != answer.source or row.source is None]
-    texts = [row.answer for row in rows if row.question != answer.question]
-    texts = texts or [one.text for one in material.author if one.example != answer.example]
-    count = min(_ANCHORS, len(texts))
-    anchors = tuple(texts[(at * 7 + n * len(texts) // count) % len(texts)] for n in range(count))
-    return Question(answer.example, answer.cluster, answer.question, answer.text, anchors)
+    """With three of the author's answers to other questions, other ones for each question."""
+    return Question(answer.example, answer.cluster, answer.question, answer.text, anchor_texts(material, answer, at))

@@ -1,0 +1,65 @@
+"""The statistics of votes, from counts alone. Must not: know what was voted on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+__all__ = ["THRESHOLD", "cohen_kappa", "log_e_value", "sign_test", "votes_to_go"]
+
+THRESHOLD = 20.0
+"""An e-value that decides: under no preference it is ever reached with a chance of at most 1/20 (Ville 1939)."""
+
+_FAR = 10_000
+
+
+def log_e_value(wins: float, losses: float) -> float:
+    """ln of the beta-binomial e-value against a preference of one half: 2^n B(w + 1/2, l + 1/2) / B(1/2, 1/2).
+
+    The wealth of a bettor who starts with 1 and mixes all preferences by Jeffreys' prior; it may be looked at after
+    each vote (Ramdas et al. 2023, Statistical Science 38; the mixture is Robbins' 1970).
+
+    wins, losses: >= 0; fractions are allowed, for a path that is only thought of.
+    """
+    n = wins + losses
+    return (
+        n * math.log(2) + math.lgamma(wins + 0.5) + math.lgamma(losses + 0.5) - math.lgamma(n + 1) - math.log(math.pi)
+    )
+
+
+def sign_test(wins: int, losses: int) -> float | None:
+    """Two-sided exact p-value against a preference of one half; None without a decisive vote."""
+    n = wins + losses
+    if n == 0:
+        return None
+    tail = sum(math.comb(n, count) for count in range(max(wins, losses), n + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
+def votes_to_go(wins: int, losses: int, *, share: float, threshold: float = THRESHOLD) -> int | None:
+    """Decisive votes until the e-value passes the threshold, if so large a share of them goes to who leads now.
+
+    0 if it has passed already; None beyond 10,000 votes.
+    """
+    ahead, behind = max(wins, losses), min(wins, losses)
+
+    def passed(votes: int) -> bool:
+        return log_e_value(ahead + share * votes, behind + (1 - share) * votes) >= math.log(threshold)
+
+    return next((votes for votes in range(_FAR + 1) if passed(votes)), None)
+
+
+def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Agreement of two raters beyond chance: (observed - expected) / (1 - expected), Cohen 1960.
+
+    pairs: the two categories of each rated thing. None without any, or where both use one category alone.
+    """
+    n = len(pairs)
+    if n == 0:
+        return None
+    first, second = Counter(one for one, _ in pairs), Counter(two for _, two in pairs)
+    expected = sum(first[category] * second[category] for category in first) / n**2
+    if expected == 1:
+        return None
+    return (sum(one == two for one, two in pairs) / n - expected) / (1 - expected)

@@ -1,0 +1,165 @@
+"""Votes in words. Owns: every sentence that is said of a vote, each computed from its facts. Must not: count.
+
+What may be said while somebody still votes (`standing`) does not tell who leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runoff.evaluation.votes.agreement import Agreement
+from runoff.evaluation.votes.arithmetic import votes_to_go
+from runoff.evaluation.votes.results import PairResult, VoteResults, VoterResult
+from runoff.evaluation.votes.voting import LIKELY_SHARE, Voting
+
+__all__ = [
+    "CANNOT_SEE",
+    "METHOD",
+    "agreement_sentence",
+    "p_words",
+    "pair_sentence",
+    "percent",
+    "result_sentences",
+    "standing",
+    "voter_sentences",
+]
+
+METHOD = (
+    "Blind votes on which answer sounds more like the author, sides drawn by lot; a question counts once, by the "
+    "majority of its voters. Interval: Wilson, widened for questions that come from one source. p: exact sign test. "
+    "The e-value may be looked at after every vote."
+)
+CANNOT_SEE = (
+    "Whether an answer is right, and whether other people would vote alike. The p-value and the e-value take each "
+    "question for itself, though those of one source resemble each other."
+)
+_SIDE_ALARM = 0.05
+
+
+def percent(share: float) -> str:
+    """A share as per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def p_words(p_value: float | None) -> str:
+    """A p-value as it is written in a sentence."""
+    if p_value is None:
+        return "no p-value"
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def standing(voting: Voting) -> str:
+    """How far a decision is, without a hint at whose."""
+    progress = voting.progress
+    parts = [_counted(voting.votes, "vote")]
+    if progress.pairs > 1:
+        parts.append(f"{progress.decided_pairs} of {progress.pairs} pairs decided")
+    if voting.knows:
+        parts.append("you have seen the result, so these votes are kept and do not count")
+    elif voting.decided_before:
+        parts.append("decided already; further votes make it firmer")
+    elif progress.to_go is not None:
+        parts.append(f"about {progress.to_go} more votes for a side would settle it if the true preference is 65 to 35")
+    else:
+        parts.append("a decision is far away")
+    return "; ".join(parts) + "."
+
+
+def pair_sentence(one: PairResult) -> str:
+    """Who was preferred, how often, and how sure that is."""
+    if one.share.value is None:
+        return f"{one.first} and {one.second}: no preference on any of {_counted(one.questions, 'question')}."
+    leads = one.wins >= one.losses
+    winner, loser = one.pair if leads else one.pair[::-1]
+    share, ends = one.share.value, (one.share.low, one.share.high)
+    if not leads:
+        share, ends = 1 - share, (None if ends[1] is None else 1 - ends[1], None if ends[0] is None else 1 - ends[0])
+    interval = "" if ends[0] is None or ends[1] is None else f", 95 % interval {percent(ends[0])} to {percent(ends[1])}"
+    start = (
+        f"{winner} and {loser} were preferred equally often"
+        if one.wins == one.losses
+        else f"{winner} was preferred to {loser}"
+    )
+    return (
+        f"{start} on {max(one.wins, one.losses)} of {_counted(one.decisive, 'question')} with a preference "
+        f"({percent(share)}{interval}; {p_words(one.p_value)}; e-value {one.e_value:.3g}, {one.threshold:g} decide): "
+        f"{f'decided for {one.decided}' if one.decided else 'not decided'}."
+    )
+
+
+def result_sentences(results: VoteResults, agreements: tuple[Agreement, ...] = ()) -> Iterator[str]:
+    """Everything that may be said once the voting has ended."""
+    if not results.pairs:
+        yield "No vote counts so far."
+    for one in results.pairs:
+        yield pair_sentence(one)
+        yield from _beside(one)
+    for voter in results.voters:
+        yield from voter_sentences(voter)
+    for agreement in agreements:
+        yield agreement_sentence(agreement)
+
+
+def _beside(one: PairResult) -> Iterator[str]:
+    """What is not in the share, and what is missing."""
+    counts = {
+        "tied": one.ties,
+        "where both were bad": one.both_bad,
+        "never shown, since both answers are the same": one.identical,
+    }
+    told = [f"{number} {words}" for words, number in counts.items() if number]
+    if told:
+        yield f"Questions between {one.first} and {one.second} apart from these: {', '.join(told)}."
+    share = one.share
+    passed = one.e_value >= one.threshold
+    if passed and not one.decided:
+        yield (
+            f"The e-value of {one.first} and {one.second} has passed, but over {_counted(share.clusters, 'source')} "
+            "the interval still holds one half: more sources are needed, not more votes."
+        )
+    to_go = votes_to_go(one.first_wins, one.first_losses, share=LIKELY_SHARE, threshold=one.threshold)
+    if not passed and to_go:
+        yield (
+            f"If the true preference is 65 to 35, about {to_go} more questions with a preference would settle "
+            f"{one.first} and {one.second}."
+        )
+
+
+def voter_sentences(voter: VoterResult) -> Iterator[str]:
+    """What one voter did, and how far to be trusted."""
+    if voter.votes:
+        seconds = f", {voter.seconds:.0f} s each (median)" if voter.seconds is not None else ""
+        repeats = (
+            f"of {_counted(voter.repeats, 'hidden repeat')} with the sides swapped {voter.same} got the same answer"
+            if voter.repeats
+            else "no hidden repeat was drawn, so consistency is unknown"
+        )
+        sides = f"; the left side was chosen in {voter.left} of {voter.decisive}" if voter.decisive else ""
+        yield f"{voter.voter}: {_counted(voter.votes, 'vote')}{seconds}; {repeats}{sides}."
+    p_value = voter.side_p_value
+    if p_value is not None and p_value < _SIDE_ALARM:
+        side = "left" if 2 * voter.left > voter.decisive else "right"
+        yield (
+            f"{voter.voter} seems to prefer the {side} side ({p_words(p_value)}). Sides were drawn by lot, so this "
+            "makes the votes blunter, not wrong."
+        )
+    if voter.apart:
+        yield (
+            f"{voter.voter} cast {_counted(voter.apart, 'further vote')} after seeing the result; they are kept and "
+            "not counted."
+        )
+
+
+def agreement_sentence(found: Agreement) -> str:
+    """Two raters, and chance taken off."""
+    kappa, many = found.kappa, _counted(found.kappa.n, "question")
+    start = f"{found.one} and {found.two} say the same on {found.same} of {many} (first, second or neither)"
+    start = start[0].upper() + start[1:]
+    if kappa.value is None:
+        return f"{start}; Cohen's kappa is unknown: {kappa.unknown}."
+    ends = f" ({kappa.low:.2f} to {kappa.high:.2f})" if kappa.low is not None and kappa.high is not None else ""
+    return f"{start}; Cohen's kappa {kappa.value:.2f}{ends}, where 0 is chance and 1 is full agreement."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
