@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from runoff.comparison.facts import Side, listed
 from runoff.comparison.replicates import averaged, seed_differences
 from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
+from runoff.comparison.voting import Votes, gather_votes
 from runoff.comparison.yardstick import SEED, Pairs, Yardstick, from_measures
 from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, mean_loss
 from runoff.errors import RunError
@@ -33,7 +34,7 @@ class Evidence:
 
     loss: the held-out loss, None if `missing` says why. measures: of generated answers, by key. by_source: source ->
     label -> held-out loss. evaluations: by label; averaged over seeds where runs were grouped. challenges: against the
-    baseline, if one was named.
+    baseline, if one was named. votes: of people, blindly; on runs, so not where they were grouped.
     """
 
     missing: str | None
@@ -43,6 +44,7 @@ class Evidence:
     by_source: Mapping[str, Mapping[str, float]]
     evaluations: Mapping[str, Evaluation]
     challenges: tuple[Challenge, ...] = ()
+    votes: Votes | None = None
 
 
 def gather(
@@ -79,7 +81,8 @@ def gather(
     if baseline is not None and baseline not in members:
         home = [label for label, group in (groups or {}).items() if baseline in [side.label for side in group]]
         baseline = home[0] if home else baseline
-    return _evidence(members, margin, baseline)
+    evidence = _evidence(members, margin, baseline)
+    return evidence if groups else replace(evidence, votes=gather_votes(sides, found))
 
 
 def _broken(found: Mapping[str, Evaluation]) -> str | None:

@@ -1,7 +1,8 @@
 """Which run to ship, and why; or that it can't be said, and what would settle it.
 
 Owns: the rules. Five outcomes, no more: better, equivalent, no difference detectable, not comparable, insufficient
-evidence. First the gates (comparison/requirements.py), then the yardsticks of the aim. Must not: compute statistics.
+evidence. First the gates (comparison/requirements.py), then decisive blind votes, then the yardsticks of the aim. Must
+not: compute statistics.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
+from runoff.comparison.voting import Votes, preferred, vote_changes, vote_headline, vote_sentences
 from runoff.comparison.yardstick import Yardstick
 from runoff.plan.findings.check import count_of
 
@@ -99,15 +101,27 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         deciding = [one.among(survivors) for one in deciding]
     if failed and len(survivors) == 1:
         return _sole_survivor(comparison, aim, deciding, gates)
-    decision, leader = _decision(deciding)
+    votes = comparison.evidence.votes
+    voted = None if one_setting(comparison.sides) else preferred(votes, list(deciding[0].values))
+    decision, leader = (Decision.BETTER, voted) if voted else _decision(deciding)
     seeds_alone = decision is Decision.BETTER and one_setting(comparison.sides)
     if seeds_alone:
         decision = Decision.NOT_DETECTABLE
-    ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates) else None
+    ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates, votes) else None
     separated = separation(comparison)
     advice = cheaper([comparison.side(label) for label in deciding[0].values])
+    own_gates = [found for found in gates if found.label == leader]
+    if seeds_alone:
+        headline = _seeds_headline(deciding[0], leader)
+    elif voted and votes:
+        start = _start(deciding[0], leader, ship, own_gates)
+        headline = vote_headline(votes, leader, list(deciding[0].values), start)
+    else:
+        headline = _headline(decision, deciding, leader, ship, own_gates, advice)
     because = [
         *(found.sentence for found in gates),
+        *vote_sentences(votes),
+        *_overruled(deciding, voted),
         *(sentence for one in deciding for sentence in _pair_sentences(one, leader)),
         *(sentence for one in deciding for sentence in _seed_sentences(one, leader)),
         *(sentence for one in deciding for sentence in _base_sentences(one)),
@@ -118,11 +132,9 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         aim,
         decision,
         ship,
-        _seeds_headline(deciding[0], leader)
-        if seeds_alone
-        else _headline(decision, deciding, leader, ship, [found for found in gates if found.label == leader], advice),
+        headline,
         tuple(because),
-        tuple(_would_change(comparison, decision, deciding, leader)),
+        (*_would_change(comparison, decision, () if voted else deciding, leader), *vote_changes(votes)),
         (*next_commands(comparison, aim), *(separated.commands if separated else ())),
         gates,
     )
@@ -186,9 +198,18 @@ def _beaten_by_nobody(one: Yardstick, leader: str) -> bool:
     return not any(one.between(leader, label) is Outcome.WORSE for label in one.values if label != leader)
 
 
-def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required]) -> bool:
-    """Better than the base by the first yardstick, and through every gate that was measured."""
-    helps = deciding[0].between(leader, BASE) is Outcome.BETTER
+def _overruled(deciding: Sequence[Yardstick], voted: str | None) -> Iterator[Sentence]:
+    """What the aim's measures would have said, where votes say otherwise."""
+    found, leader = _decision(deciding)
+    if voted is not None and found is Decision.BETTER and leader != voted:
+        names = listed([one.title.lower() for one in deciding])
+        text = f"By {names} {leader} is better; decisive votes come before it."
+        yield Sentence(text, (f"{deciding[0].key}.{leader}",))
+
+
+def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required], votes: Votes | None) -> bool:
+    """Better than the base by the first yardstick or by decisive votes, and through every gate that was measured."""
+    helps = deciding[0].between(leader, BASE) is Outcome.BETTER or (votes is not None and votes.prefers(leader, BASE))
     return helps and not any(found.status == "failed" and found.label == leader for found in gates)
 
 
@@ -207,7 +228,7 @@ def _headline(
     pair, cites = others[nearest], (f"{one.key}.{leader}-{nearest}",)
     name = one.title.lower()
     if decision is Decision.BETTER:
-        start = f"Ship {leader}" if ship else _not_shipped(one, leader, gates)
+        start = _start(one, leader, ship, gates)
         word = "lower" if one.lower_is_better is not False else "higher"
         if len(others) == 1:
             than = f"{word} than that of {nearest}"
@@ -246,6 +267,10 @@ def _seeds_headline(one: Yardstick, leader: str) -> Sentence:
         f"{one.title.lower()} is the draw of a seed ({_certainty(pair)}).",
         (f"{one.key}.{leader}", *(f"{label}.settings.seed" for label in one.values)),
     )
+
+
+def _start(one: Yardstick, leader: str, ship: str | None, gates: Sequence[Required]) -> str:
+    return f"Ship {leader}" if ship else _not_shipped(one, leader, gates)
 
 
 def _not_shipped(one: Yardstick, leader: str, gates: Sequence[Required]) -> str:

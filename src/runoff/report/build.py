@@ -11,6 +11,7 @@ from runoff.comparison.yardstick import Yardstick
 from runoff.report.arrange import arranged, pairs_to_show, reading_order
 from runoff.report.model import Report, Section
 from runoff.report.sections import SECTIONS
+from runoff.report.sections.votes import vote_facts
 
 __all__ = ["report"]
 
@@ -62,6 +63,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
             **(_yardstick(evidence.loss) if evidence.loss else {}),
         },
         "measures": {key: _yardstick(one) for key, one in evidence.measures.items()},
+        "votes": vote_facts(evidence.votes),
         "checks": [
             {"topic": check.topic, "level": check.level, "sentence": check.sentence.text, "blocks": list(check.blocks)}
             for check in comparison.checks

@@ -20,8 +20,11 @@ __all__ = [
     "pair_sentence",
     "percent",
     "result_sentences",
+    "settling_sentence",
+    "shares_words",
     "standing",
-    "voter_sentences",
+    "voter_sentence",
+    "voter_warnings",
 ]
 
 METHOD = (
@@ -69,21 +72,24 @@ def pair_sentence(one: PairResult) -> str:
     """Who was preferred, how often, and how sure that is."""
     if one.share.value is None:
         return f"{one.first} and {one.second}: no preference on any of {_counted(one.questions, 'question')}."
-    leads = one.wins >= one.losses
-    winner, loser = one.pair if leads else one.pair[::-1]
-    share, ends = one.share.value, (one.share.low, one.share.high)
-    if not leads:
-        share, ends = 1 - share, (None if ends[1] is None else 1 - ends[1], None if ends[0] is None else 1 - ends[0])
-    interval = "" if ends[0] is None or ends[1] is None else f", 95 % interval {percent(ends[0])} to {percent(ends[1])}"
-    start = (
-        f"{winner} and {loser} were preferred equally often"
-        if one.wins == one.losses
-        else f"{winner} was preferred to {loser}"
-    )
+    winner, loser = one.pair if one.wins >= one.losses else one.pair[::-1]
+    start = f"{winner} was preferred to {loser}"
+    if one.wins == one.losses:
+        start = f"{winner} and {loser} were preferred equally often,"
+    ending = f"decided for {one.decided}" if one.decided else "not decided"
+    return f"{start} on {shares_words(one, winner)}: {ending}."
+
+
+def shares_words(one: PairResult, label: str) -> str:
+    """How often one of the two was preferred, with its uncertainty."""
+    count, share, low, high = one.wins, one.share.value or 0.0, one.share.low, one.share.high
+    if label != one.first:
+        count, share = one.losses, 1 - share
+        low, high = (None if high is None else 1 - high), (None if low is None else 1 - low)
+    interval = "" if low is None or high is None else f", 95 % interval {percent(low)} to {percent(high)}"
     return (
-        f"{start} on {max(one.wins, one.losses)} of {_counted(one.decisive, 'question')} with a preference "
-        f"({percent(share)}{interval}; {p_words(one.p_value)}; e-value {one.e_value:.3g}, {one.threshold:g} decide): "
-        f"{f'decided for {one.decided}' if one.decided else 'not decided'}."
+        f"{count} of {_counted(one.decisive, 'question')} with a preference ({percent(share)}{interval}; "
+        f"{p_words(one.p_value)}; e-value {one.e_value:.3g}, {one.threshold:g} decide)"
     )
 
 
@@ -95,7 +101,8 @@ def result_sentences(results: VoteResults, agreements: tuple[Agreement, ...] = (
         yield pair_sentence(one)
         yield from _beside(one)
     for voter in results.voters:
-        yield from voter_sentences(voter)
+        yield voter_sentence(voter)
+        yield from voter_warnings(voter)
     for agreement in agreements:
         yield agreement_sentence(agreement)
 
@@ -110,32 +117,42 @@ def _beside(one: PairResult) -> Iterator[str]:
     told = [f"{number} {words}" for words, number in counts.items() if number]
     if told:
         yield f"Questions between {one.first} and {one.second} apart from these: {', '.join(told)}."
-    share = one.share
-    passed = one.e_value >= one.threshold
-    if passed and not one.decided:
-        yield (
-            f"The e-value of {one.first} and {one.second} has passed, but over {_counted(share.clusters, 'source')} "
-            "the interval still holds one half: more sources are needed, not more votes."
+    settling = settling_sentence(one)
+    if settling:
+        yield settling
+
+
+def settling_sentence(one: PairResult) -> str:
+    """What a pair that is open lacks; empty where it is decided."""
+    if one.decided:
+        return ""
+    if one.e_value >= one.threshold:
+        sources = _counted(one.share.clusters, "source")
+        return (
+            f"The e-value of {one.first} and {one.second} has passed, but over {sources} the interval still holds one "
+            "half: more sources are needed, not more votes."
         )
     to_go = votes_to_go(one.first_wins, one.first_losses, share=LIKELY_SHARE, threshold=one.threshold)
-    if not passed and to_go:
-        yield (
-            f"If the true preference is 65 to 35, about {to_go} more questions with a preference would settle "
-            f"{one.first} and {one.second}."
-        )
+    return (
+        f"If the true preference is 65 to 35, about {to_go} more questions with a preference would settle "
+        f"{one.first} and {one.second}."
+    )
 
 
-def voter_sentences(voter: VoterResult) -> Iterator[str]:
-    """What one voter did, and how far to be trusted."""
-    if voter.votes:
-        seconds = f", {voter.seconds:.0f} s each (median)" if voter.seconds is not None else ""
-        repeats = (
-            f"of {_counted(voter.repeats, 'hidden repeat')} with the sides swapped {voter.same} got the same answer"
-            if voter.repeats
-            else "no hidden repeat was drawn, so consistency is unknown"
-        )
-        sides = f"; the left side was chosen in {voter.left} of {voter.decisive}" if voter.decisive else ""
-        yield f"{voter.voter}: {_counted(voter.votes, 'vote')}{seconds}; {repeats}{sides}."
+def voter_sentence(voter: VoterResult) -> str:
+    """What one voter did, and how consistently."""
+    seconds = f", {voter.seconds:.0f} s each (median)" if voter.seconds is not None else ""
+    repeats = (
+        f"of {_counted(voter.repeats, 'hidden repeat')} with the sides swapped {voter.same} got the same answer"
+        if voter.repeats
+        else "no hidden repeat was drawn, so consistency is unknown"
+    )
+    sides = f"; the left side was chosen in {voter.left} of {voter.decisive}" if voter.decisive else ""
+    return f"{voter.voter}: {_counted(voter.votes, 'vote')}{seconds}; {repeats}{sides}."
+
+
+def voter_warnings(voter: VoterResult) -> Iterator[str]:
+    """What speaks against one voter's votes."""
     p_value = voter.side_p_value
     if p_value is not None and p_value < _SIDE_ALARM:
         side = "left" if 2 * voter.left > voter.decisive else "right"

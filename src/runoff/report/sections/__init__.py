@@ -14,6 +14,7 @@ from runoff.report.sections.decision import change, commands, provenance, summar
 from runoff.report.sections.results import answers, results, telling_examples
 from runoff.report.sections.settings import after, comparable, derived, differences
 from runoff.report.sections.training import curve_charts, training
+from runoff.report.sections.votes import votes
 
 __all__ = ["SECTIONS"]
 
@@ -29,6 +30,7 @@ SECTIONS: tuple[tuple[str, str, Builder], ...] = (
     ("curves", "Curves", curve_charts),
     ("results", "Results on held-out answers", results),
     ("answers", "What the answers are like", answers),
+    ("votes", "Blind votes", votes),
     ("examples", "Telling examples", telling_examples),
     ("verdict", "Verdict", the_verdict),
     ("change", "What would change it", change),

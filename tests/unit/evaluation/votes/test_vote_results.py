@@ -104,7 +104,7 @@ def test_equal_preference_names_no_winner(tmp_path: Path) -> None:
     made = booth(tmp_path)
     made.cast(0, "left")
     made.cast(3, "right")
-    assert "long and short were preferred equally often on 1 of 2 questions" in said(made)
+    assert "long and short were preferred equally often, on 1 of 2 questions" in said(made)
 
 
 def test_questions_of_one_source_that_are_voted_alike_widen_the_interval(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Blind votes as evidence between compared runs. Owns: which votes belong to a comparison, and whom they prefer.
+
+Votes come after the gates and before the measures of the aim, where they are decisive. Must not: count votes
+(evaluation/votes/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runoff.comparison.facts import Sentence, Side
+from runoff.evaluation import Evaluation
+from runoff.evaluation.stored import load_judge_decisions
+from runoff.evaluation.votes import BallotBox, PairResult, VoteResults, count_votes, poll_of
+from runoff.evaluation.votes.agreement import Agreement, judge_agreement, voters_agreement
+from runoff.evaluation.votes.sentences import pair_sentence, settling_sentence, shares_words
+from runoff.runs import votes_file
+
+__all__ = ["Votes", "gather_votes", "preferred", "vote_changes", "vote_headline", "vote_sentences"]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What people voted on the stored answers of compared runs and their base.
+
+    judge: a judge model held against them, None where none judged the same pairs. voters: every two voters.
+    """
+
+    results: VoteResults
+    judge: Agreement | None = None
+    voters: tuple[Agreement, ...] = ()
+
+    def between(self, a: str, b: str) -> PairResult | None:
+        """The votes on two labels."""
+        return self.results.pair(a, b)
+
+    def prefers(self, a: str, b: str) -> bool:
+        """Whether the votes decide for the first."""
+        found = self.between(a, b)
+        return found is not None and found.decided == a
+
+
+def gather_votes(sides: Sequence[Side], evaluations: Mapping[str, Evaluation]) -> Votes | None:
+    """The votes on these very answers; None where there are none that count.
+
+    evaluations: by label, of one test set.
+
+    Raises:
+        RunError: a file of votes is damaged.
+    """
+    boxes = [BallotBox(votes_file(root)) for root in dict.fromkeys(side.run.folder.path.parent for side in sides)]
+    casts = [cast for box in boxes for cast in box.votes()]
+    adapters = {shown.adapter for cast in casts for shown in (cast.left, cast.right)}
+    voted_on = {label: one for label, one in evaluations.items() if one.adapter_sha256[:16] in adapters}
+    if not voted_on:
+        return None
+    poll = poll_of(voted_on)
+    results = count_votes(poll, casts)
+    if not results.pairs:
+        return None
+    judge = judge_agreement(poll, results, _judged(voted_on))
+    return Votes(results, judge, voters_agreement(poll, casts))
+
+
+def _judged(evaluations: Mapping[str, Evaluation]) -> dict[str, list[Mapping[str, Any]]]:
+    """The judge's decisions by label; it names the other side by the run's own name."""
+    labels = {one.run: label for label, one in evaluations.items()}
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for label, one in evaluations.items():
+        rows = load_judge_decisions(one.folder)
+        found[label] = [{**row, "against": labels.get(row["against"], row["against"])} for row in rows]
+    return found
+
+
+def preferred(votes: Votes | None, labels: Sequence[str]) -> str | None:
+    """The one that the votes decide for against each other one of these; None where there is none."""
+    if votes is None or len(labels) < 2:
+        return None
+    winners = (one for one in labels if all(votes.prefers(one, other) for other in labels if other != one))
+    return next(winners, None)
+
+
+def vote_headline(votes: Votes, leader: str, labels: Sequence[str], start: str) -> Sentence:
+    """Why the preferred run is the one; start: what follows for it."""
+    others = {other: found for other in labels if other != leader and (found := votes.between(leader, other))}
+    nearest = min(others, key=lambda label: _share(others[label], leader))
+    than = nearest if len(others) == 1 else f"any other run (the next best, {nearest})"
+    words = shares_words(others[nearest], leader)
+    text = f"{start}: in blind votes it sounds more like the author than {than}, on {words}."
+    return Sentence(text, (f"votes.{leader}-{nearest}",))
+
+
+def _share(found: PairResult, leader: str) -> float:
+    value = found.share.value or 0.0
+    return value if found.first == leader else 1 - value
+
+
+def vote_sentences(votes: Votes | None) -> Iterator[Sentence]:
+    """How the votes stand between every two that were voted on."""
+    for one in votes.results.pairs if votes else ():
+        yield Sentence(f"Blind votes: {pair_sentence(one)}", (f"votes.{one.first}-{one.second}",))
+
+
+def vote_changes(votes: Votes | None) -> Iterator[Sentence]:
+    """What would settle those that are open."""
+    for one in votes.results.pairs if votes else ():
+        text = settling_sentence(one)
+        if text:
+            yield Sentence(text, (f"votes.{one.first}-{one.second}",))
