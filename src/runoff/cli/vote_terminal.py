@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from runoff.cli.output import console, say
+from runoff.errors import RunError
 from runoff.evaluation.votes.poll import shown_text
 from runoff.evaluation.votes.sentences import standing
 from runoff.plain_text import visible
@@ -86,6 +87,10 @@ def _key() -> str:
     """One key, as it is pressed; letters in lower case. The end of the input pauses, as Ctrl-C does."""
     try:
         key = typer.getchar()
+    except OSError:
+        raise RunError("--terminal: there is no terminal to read keys from. Vote on the page, without it.") from None
     except EOFError:
-        raise KeyboardInterrupt from None
+        key = ""
+    if not key:
+        raise KeyboardInterrupt
     return key.lower() if len(key) == 1 else key

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 __all__ = ["THRESHOLD", "cohen_kappa", "log_e_value", "sign_test", "votes_to_go"]
 
 THRESHOLD = 20.0
 """An e-value that decides: under no preference it is ever reached with a chance of at most 1/20 (Ville 1939)."""
 
-_FAR = 10_000
+_FAR, _NEVER = 2_000, 1e-9
 
 
 def log_e_value(wins: float, losses: float) -> float:
@@ -38,16 +40,32 @@ def sign_test(wins: int, losses: int) -> float | None:
 
 
 def votes_to_go(wins: int, losses: int, *, share: float, threshold: float = THRESHOLD) -> int | None:
-    """Decisive votes until the e-value passes the threshold, if so large a share of them goes to who leads now.
+    """Decisive votes until the e-value has passed the threshold with a chance of one half: the median, exactly.
 
-    0 if it has passed already; None beyond 10,000 votes.
+    share: of the votes to come that go to who leads now. 0 if it has passed already; None beyond 2,000 votes.
     """
-    ahead, behind = max(wins, losses), min(wins, losses)
+    if log_e_value(wins, losses) >= math.log(threshold):
+        return 0
+    chances, passed = {max(wins, losses): 1.0}, 0.0
+    for votes in range(1, _FAR + 1):
+        n = wins + losses + votes
+        needed = _needed(n, threshold)
+        after: dict[int, float] = {}
+        for count, chance in chances.items():
+            after[count + 1] = after.get(count + 1, 0.0) + share * chance
+            after[count] = after.get(count, 0.0) + (1 - share) * chance
+        passed += sum(chance for count, chance in after.items() if not (n - needed < count < needed))
+        if passed >= 0.5:
+            return votes
+        chances = {count: chance for count, chance in after.items() if n - needed < count < needed and chance > _NEVER}
+    return None
 
-    def passed(votes: int) -> bool:
-        return log_e_value(ahead + share * votes, behind + (1 - share) * votes) >= math.log(threshold)
 
-    return next((votes for votes in range(_FAR + 1) if passed(votes)), None)
+@lru_cache(maxsize=2 * _FAR)
+def _needed(n: int, threshold: float) -> int:
+    """The fewest wins of n votes whose e-value passes; n + 1 if even n do not."""
+    counts = range((n + 1) // 2, n + 1)
+    return counts.start + bisect_left(counts, math.log(threshold), key=lambda wins: log_e_value(wins, n - wins))
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:

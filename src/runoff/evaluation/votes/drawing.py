@@ -14,7 +14,7 @@ from runoff.evaluation.votes.poll import Pair, Poll
 from runoff.evaluation.votes.record import Cast
 from runoff.evaluation.votes.results import VoteResults
 
-__all__ = ["Ballot", "draw"]
+__all__ = ["Ballot", "draw", "unseen"]
 
 _REPEATED = 0.10
 _FORGOTTEN = 5
@@ -60,14 +60,14 @@ def _seen(poll: Poll, pair: Pair, own: Sequence[Cast]) -> list[Cast]:
     return [cast for cast in own if {*(poll.labels(cast) or ())} == {*pair} and not cast.repeat]
 
 
-def _left(poll: Poll, pair: Pair, own: Sequence[Cast]) -> list[str]:
+def unseen(poll: Poll, pair: Pair, own: Sequence[Cast]) -> list[str]:
     """Questions that the voter has not seen this pair's answers to."""
     done = {cast.example for cast in _seen(poll, pair, own)}
     return [example for example in poll.examples(pair) if example not in done]
 
 
 def _pair(poll: Poll, own: Sequence[Cast], results: VoteResults, random: Random) -> Pair | None:
-    open_pairs = [pair for pair in poll.pairs if _left(poll, pair, own)]
+    open_pairs = [pair for pair in poll.pairs if unseen(poll, pair, own)]
     found = {pair: results.pair(*pair) for pair in open_pairs}
     undecided = [pair for pair in open_pairs if (one := found[pair]) is None or one.decided is None]
     wanted = undecided or open_pairs
@@ -77,7 +77,7 @@ def _pair(poll: Poll, own: Sequence[Cast], results: VoteResults, random: Random)
 
 def _example(poll: Poll, pair: Pair, own: Sequence[Cast], random: Random) -> str:
     seen = Counter(poll.answer(pair[0], cast.example).cluster for cast in _seen(poll, pair, own))
-    left = _left(poll, pair, own)
+    left = unseen(poll, pair, own)
     sources = {poll.answer(pair[0], example).cluster for example in left}
     source = min((seen[source], random.random(), source) for source in sorted(sources))[2]
     return random.choice([example for example in left if poll.answer(pair[0], example).cluster == source])

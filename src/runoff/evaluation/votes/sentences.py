@@ -54,7 +54,7 @@ def p_words(p_value: float | None) -> str:
 def standing(voting: Voting) -> str:
     """How far a decision is, without a hint at whose."""
     progress = voting.progress
-    parts = [_counted(voting.votes, "vote")]
+    parts = [f"{_counted(voting.votes, 'vote')}, {_counted(voting.left, 'question')} left"]
     if progress.pairs > 1:
         parts.append(f"{progress.decided_pairs} of {progress.pairs} pairs decided")
     if voting.knows:

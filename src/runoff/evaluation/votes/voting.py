@@ -14,7 +14,7 @@ from random import Random, SystemRandom
 
 from runoff.errors import RunError
 from runoff.evaluation.votes.arithmetic import THRESHOLD, log_e_value, votes_to_go
-from runoff.evaluation.votes.drawing import Ballot, draw
+from runoff.evaluation.votes.drawing import Ballot, draw, unseen
 from runoff.evaluation.votes.poll import Poll
 from runoff.evaluation.votes.record import BallotBox, Cast, Choice
 from runoff.evaluation.votes.results import PairResult, VoteResults, count_votes
@@ -77,6 +77,11 @@ class Voting:
     def votes(self) -> int:
         """This voter's own on these answers, repeats among them, skips not."""
         return sum(cast.choice != "skip" for cast in self._own())
+
+    @property
+    def left(self) -> int:
+        """Ballots that this voter has not seen yet, repeats aside."""
+        return sum(len(unseen(self.poll, pair, self._own())) for pair in self.poll.pairs)
 
     @property
     def knows(self) -> bool:

@@ -27,7 +27,7 @@ def test_the_e_value_is_a_fair_game() -> None:
             assert after == pytest.approx(math.exp(log_e_value(wins, losses)))
 
 
-@pytest.mark.parametrize(("share", "median"), [(0.65, 94), (0.7, 48), (0.8, 19)])
+@pytest.mark.parametrize(("share", "median"), [(0.65, 94), (0.8, 19)])
 def test_simulated_voters_stop_where_the_table_says(share: float, median: int) -> None:
     random = np.random.Generator(np.random.PCG64(1))
     assert np.median(_stops(random.random((800, 600)) < share)) == pytest.approx(median, rel=0.2)
@@ -59,12 +59,15 @@ def test_the_sign_test_of_nothing_is_unknown_and_of_equals_1() -> None:
     assert sign_test(3, 3) == 1.0
 
 
-def test_votes_to_go_lead_to_the_threshold_and_no_further() -> None:
-    to_go = votes_to_go(6, 2, share=0.65)
-    assert to_go is not None
-    assert log_e_value(6 + 0.65 * to_go, 2 + 0.35 * to_go) >= math.log(THRESHOLD)
-    assert log_e_value(6 + 0.65 * (to_go - 1), 2 + 0.35 * (to_go - 1)) < math.log(THRESHOLD)
-    assert votes_to_go(2, 6, share=0.65) == to_go
+@pytest.mark.parametrize(("share", "median"), [(0.6, 231), (0.65, 94), (0.7, 48), (0.75, 32), (0.8, 19)])
+def test_votes_to_go_are_the_median_of_simulated_voters(share: float, median: int) -> None:
+    assert votes_to_go(0, 0, share=share) == pytest.approx(median, rel=0.08)
+
+
+def test_votes_to_go_from_where_the_votes_stand() -> None:
+    assert votes_to_go(6, 0, share=0.65) == 1
+    assert votes_to_go(2, 6, share=0.65) == votes_to_go(6, 2, share=0.65)
+    assert (votes_to_go(6, 2, share=0.65) or 0) < (votes_to_go(4, 4, share=0.65) or 0)
     assert votes_to_go(20, 0, share=0.65) == 0
     assert votes_to_go(0, 0, share=0.501) is None
 

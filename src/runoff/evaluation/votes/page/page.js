@@ -4,7 +4,7 @@
 (() => {
   const at = (id) => document.getElementById(id);
   const keys = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", t: "tie", b: "both bad", s: "skip" };
-  let now = null, busy = false;
+  let now = null, busy = false, voted = false;
 
   const paragraphs = (parent, texts, name) => parent.replaceChildren(...texts.map((text) => {
     const node = document.createElement(name);
@@ -50,6 +50,7 @@
   const ask = async (path, body) => {
     if (busy) return;
     busy = true;
+    document.body.dataset.busy = "";
     try {
       const options = body && {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -62,10 +63,16 @@
       trouble("The command that serves this page has ended. Type it again to go on; every vote that was taken is kept.");
     } finally {
       busy = false;
+      delete document.body.dataset.busy;
     }
   };
 
-  const vote = (choice) => { if (now && !now.ended) ask("vote", { ballot: now.ballot, choice }); };
+  const vote = (choice) => {
+    if (!now || now.ended) return;
+    if (!voted && matchMedia("(max-width: 40rem)").matches) at("anchors").open = false;
+    voted = true;
+    ask("vote", { ballot: now.ballot, choice });
+  };
   const end = (reveal) => { at("sure").close(); ask("end", { reveal }); };
 
   for (const button of document.querySelectorAll("[data-choice]")) {
