@@ -82,7 +82,7 @@ def gather(
         home = [label for label, group in (groups or {}).items() if baseline in [side.label for side in group]]
         baseline = home[0] if home else baseline
     evidence = _evidence(members, margin, baseline)
-    return evidence if groups else replace(evidence, votes=gather_votes(sides, found))
+    return evidence if groups else replace(evidence, votes=gather_votes(sides, stored))
 
 
 def _broken(found: Mapping[str, Evaluation]) -> str | None:

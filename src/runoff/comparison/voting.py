@@ -6,6 +6,7 @@ Votes come after the gates and before the measures of the aim, where they are de
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +43,11 @@ class Votes:
         return found is not None and found.decided == a
 
 
-def gather_votes(sides: Sequence[Side], evaluations: Mapping[str, Evaluation]) -> Votes | None:
+def gather_votes(sides: Sequence[Side], stored: Mapping[str, Mapping[str, Evaluation]]) -> Votes | None:
     """The votes on these very answers; None where there are none that count.
 
-    evaluations: by label, of one test set.
+    stored: every evaluation by label and key. The test set with the most votes is taken: it may be another one than the
+    largest, to which nobody has to have generated answers.
 
     Raises:
         RunError: a file of votes is damaged.
@@ -53,15 +55,15 @@ def gather_votes(sides: Sequence[Side], evaluations: Mapping[str, Evaluation]) -
     boxes = [BallotBox(votes_file(root)) for root in dict.fromkeys(side.run.folder.path.parent for side in sides)]
     casts = [cast for box in boxes for cast in box.votes()]
     adapters = {shown.adapter for cast in casts for shown in (cast.left, cast.right)}
-    voted_on = {label: one for label, one in evaluations.items() if one.adapter_sha256[:16] in adapters}
-    if not voted_on:
-        return None
-    poll = poll_of(voted_on)
-    results = count_votes(poll, casts)
-    if not results.pairs:
-        return None
-    judge = judge_agreement(poll, results, _judged(voted_on))
-    return Votes(results, judge, voters_agreement(poll, casts))
+    for key, _ in Counter(cast.test for cast in casts).most_common():
+        evaluations = {label: own[key] for label, own in stored.items() if key in own}
+        voted_on = {label: one for label, one in evaluations.items() if one.adapter_sha256[:16] in adapters}
+        poll = poll_of(voted_on) if voted_on else None
+        results = count_votes(poll, casts) if poll else None
+        if poll and results and results.pairs:
+            judge = judge_agreement(poll, results, _judged(voted_on))
+            return Votes(results, judge, voters_agreement(poll, casts))
+    return None
 
 
 def _judged(evaluations: Mapping[str, Evaluation]) -> dict[str, list[Mapping[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from runoff.errors import RunError
 from runoff.evaluation.stored import JUDGE_DECISIONS, StoredMeasure, store_measures
 from runoff.evaluation.votes import BallotBox, Cast, open_poll
 from runoff.evaluation.votes.record import Choice
-from runoff.files import jsonl, write_bytes
+from runoff.files import jsonl, write_bytes, write_json
 from runoff.report import report
 from runoff.runs import Run, votes_file
 
@@ -201,6 +202,21 @@ def test_votes_of_other_answers_and_grouped_seeds_show_nothing(tmp_path: Path) -
     assert compare([*runs, other], replicates=True).evidence.votes is None
     answered(runs[0], [f"anew {at}" for at in range(QUESTIONS)])
     assert compare(runs).evidence.votes is None
+
+
+def test_votes_on_a_smaller_test_set_are_found_where_the_larger_one_has_no_answers(tmp_path: Path) -> None:
+    runs = made(tmp_path)
+    voted(runs, 12)
+    for run in runs:
+        small = run.folder.evaluation("testset")
+        large = copytree(small, run.folder.evaluation("larger"), ignore=ignore_patterns("*answers.jsonl"))
+        body = json.loads((large / "evaluation.json").read_text())
+        write_json(large / "evaluation.json", body | {"key": "larger"})
+        for name in ("rows.jsonl", "base.jsonl"):
+            (small / name).write_text("".join((small / name).read_text().splitlines(keepends=True)[:60]))
+    comparison, _ = decided(runs)
+    assert len(comparison.evidence.evaluations["a"].rows) == len(LOSSES)
+    assert comparison.evidence.votes is not None
 
 
 def test_a_damaged_file_of_votes_is_one_sentence(tmp_path: Path) -> None:
