@@ -50,7 +50,7 @@ def press(page: Page, key: str) -> None:
     """A key, and what follows from it."""
     with page.expect_response(lambda response: response.request.method == "POST"):
         page.keyboard.press(key)
-    page.wait_for_function("document.body.dataset.busy === undefined")
+    page.wait_for_selector("body:not([data-busy])", state="attached")
 
 
 def test_a_voter_at_the_keyboard_reaches_the_end_and_learns_who_is_who(

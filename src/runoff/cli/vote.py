@@ -81,7 +81,7 @@ def _serve(voting: Voting, port: int, *, open_page: bool) -> None:
 
 def _tell(voting: Voting) -> None:
     from runoff.cli.output import say
-    from runoff.evaluation.votes.server import ended_sentences
+    from runoff.evaluation.votes.sentences import ended_sentences
 
     for sentence in ended_sentences(voting):
         say(sentence)

@@ -14,7 +14,7 @@ from runoff.evaluation.votes.poll import Pair, Poll
 from runoff.evaluation.votes.record import Cast
 from runoff.evaluation.votes.results import VoteResults
 
-__all__ = ["Ballot", "draw", "unseen"]
+__all__ = ["Ballot", "draw", "open_pairs", "unseen"]
 
 _REPEATED = 0.10
 _FORGOTTEN = 5
@@ -66,12 +66,15 @@ def unseen(poll: Poll, pair: Pair, own: Sequence[Cast]) -> list[str]:
     return [example for example in poll.examples(pair) if example not in done]
 
 
+def open_pairs(poll: Poll, own: Sequence[Cast], results: VoteResults) -> list[Pair]:
+    """Pairs that the voter has not seen all questions of: those that are not decided, if there are any."""
+    left = [pair for pair in poll.pairs if unseen(poll, pair, own)]
+    return [pair for pair in left if (one := results.pair(*pair)) is None or one.decided is None] or left
+
+
 def _pair(poll: Poll, own: Sequence[Cast], results: VoteResults, random: Random) -> Pair | None:
-    open_pairs = [pair for pair in poll.pairs if unseen(poll, pair, own)]
-    found = {pair: results.pair(*pair) for pair in open_pairs}
-    undecided = [pair for pair in open_pairs if (one := found[pair]) is None or one.decided is None]
-    wanted = undecided or open_pairs
-    fewest = [(one.decisive if (one := found[pair]) else 0, random.random(), pair) for pair in wanted]
+    found = {pair: results.pair(*pair) for pair in open_pairs(poll, own, results)}
+    fewest = [(one.decisive if one else 0, random.random(), pair) for pair, one in found.items()]
     return min(fewest)[2] if fewest else None
 
 

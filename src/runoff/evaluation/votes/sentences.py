@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runoff.evaluation.votes.agreement import Agreement
+from runoff.evaluation.votes.agreement import Agreement, voters_agreement
 from runoff.evaluation.votes.arithmetic import votes_to_go
 from runoff.evaluation.votes.results import PairResult, VoteResults, VoterResult
 from runoff.evaluation.votes.voting import LIKELY_SHARE, Voting
@@ -16,6 +16,7 @@ __all__ = [
     "CANNOT_SEE",
     "METHOD",
     "agreement_sentence",
+    "ended_sentences",
     "p_words",
     "pair_sentence",
     "percent",
@@ -66,6 +67,14 @@ def standing(voting: Voting) -> str:
     else:
         parts.append("a decision is far away")
     return "; ".join(parts) + "."
+
+
+def ended_sentences(voting: Voting) -> list[str]:
+    """What is said at the end; without a result where the voter only paused."""
+    if not voting.revealed:
+        return ["Paused. Every vote is kept; the same command goes on. Nothing has been revealed."]
+    agreements = voters_agreement(voting.poll, voting.casts)
+    return [*result_sentences(voting.results, agreements), METHOD, f"What this can't see: {CANNOT_SEE}"]
 
 
 def pair_sentence(one: PairResult) -> str:

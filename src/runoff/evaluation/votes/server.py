@@ -12,6 +12,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,14 +20,13 @@ from importlib.resources import files
 from typing import Any
 
 from runoff.errors import RunError, RunoffError
-from runoff.evaluation.votes.agreement import voters_agreement
 from runoff.evaluation.votes.poll import shown_text
 from runoff.evaluation.votes.record import CHOICES, Choice
-from runoff.evaluation.votes.sentences import CANNOT_SEE, METHOD, result_sentences, standing
+from runoff.evaluation.votes.sentences import ended_sentences, standing
 from runoff.evaluation.votes.voting import Stale, Voting
 from runoff.plain_text import visible
 
-__all__ = ["VoteServer", "ended_sentences", "state"]
+__all__ = ["VoteServer", "state"]
 
 _LONGEST_BYTES = 4096
 
@@ -48,14 +48,6 @@ def state(voting: Voting) -> dict[str, Any]:
         "standing": standing(voting),
         "undo": voting.can_undo,
     }
-
-
-def ended_sentences(voting: Voting) -> list[str]:
-    """What is said at the end; without a result where the voter only paused."""
-    if not voting.revealed:
-        return ["Paused. Every vote is kept; the same command goes on. Nothing has been revealed."]
-    agreements = voters_agreement(voting.poll, voting.casts)
-    return [*result_sentences(voting.results, agreements), METHOD, f"What this can't see: {CANNOT_SEE}"]
 
 
 class VoteServer:
@@ -89,7 +81,7 @@ class VoteServer:
         """Until the page was told that the voting has ended; False after so many seconds."""
         return self._over.wait(seconds)
 
-    def route(self, method: str, path: str) -> str | None:
+    def route(self, path: str) -> str | None:
         """The part of the path behind the token; None where the token is missing or wrong."""
         token, _, rest = path.removeprefix("/").partition("/")
         return rest if secrets.compare_digest(token.encode(), self._token.encode()) else None
@@ -151,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The page, or what it shows now."""
         route = self._route()
         if route == "":
-            self._send(HTTPStatus.OK, page().encode(), "text/html; charset=utf-8")
+            self._send(HTTPStatus.OK, _page().encode(), "text/html; charset=utf-8")
         elif route == "state":
             self._answer(*self.server.votes.act())
         elif route is not None:
@@ -170,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*self.server.votes.act(action))
 
     def _route(self) -> str | None:
-        route = self.server.votes.route(self.command, self.path)
+        route = self.server.votes.route(self.path)
         if route is None or not self.server.votes.local(self.headers.get("Host")):
             self._answer(HTTPStatus.FORBIDDEN, {"error": "open the address that the terminal printed"})
             return None
@@ -204,15 +196,16 @@ class _Handler(BaseHTTPRequestHandler):
         }
         for name, value in headers.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(ConnectionError):  # the window was closed meanwhile
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *_message: object) -> None:
         """Say nothing: the terminal belongs to the command."""
 
 
 @cache
-def page() -> str:
+def _page() -> str:
     """The whole page; it holds no answer and no name, only the script that asks for them."""
     return _part("page.html").replace("/*style*/", _part("page.css")).replace("/*script*/", _part("page.js"))
 

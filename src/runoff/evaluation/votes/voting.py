@@ -14,7 +14,7 @@ from random import Random, SystemRandom
 
 from runoff.errors import RunError
 from runoff.evaluation.votes.arithmetic import THRESHOLD, log_e_value, votes_to_go
-from runoff.evaluation.votes.drawing import Ballot, draw, unseen
+from runoff.evaluation.votes.drawing import Ballot, draw, open_pairs, unseen
 from runoff.evaluation.votes.poll import Poll
 from runoff.evaluation.votes.record import BallotBox, Cast, Choice
 from runoff.evaluation.votes.results import PairResult, VoteResults, count_votes
@@ -80,8 +80,9 @@ class Voting:
 
     @property
     def left(self) -> int:
-        """Ballots that this voter has not seen yet, repeats aside."""
-        return sum(len(unseen(self.poll, pair, self._own())) for pair in self.poll.pairs)
+        """Ballots that this voter may still see, repeats aside."""
+        own = self._own()
+        return sum(len(unseen(self.poll, pair, own)) for pair in open_pairs(self.poll, own, self._results))
 
     @property
     def knows(self) -> bool:
@@ -140,11 +141,10 @@ class Voting:
 
     def end(self, *, reveal: bool) -> None:
         """Stop here. With `reveal` the voter is told who is who, and later votes of his on these do not count."""
+        if reveal and not self.knows:
+            self.box.reveal(self.voter, self.poll.adapters, self._time())
+        self.revealed = self.revealed or reveal
         self.paused = True
-        if reveal and not self.revealed:
-            if not self.knows:
-                self.box.reveal(self.voter, self.poll.adapters, self._time())
-            self.revealed = True
 
     @property
     def results(self) -> VoteResults:
