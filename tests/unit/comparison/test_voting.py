@@ -80,9 +80,9 @@ def test_decisive_votes_break_a_tie_of_the_measures(tmp_path: Path) -> None:
     assert after.ship == "b"
     assert after.headline.text == (
         "Ship b: in blind votes it sounds more like the author than a, on 12 of 13 questions with a preference (92 %, "
-        "95 % interval 67 % to 99 %; p = 0.0034; e-value 50.8, 20 decide)."
+        "95 % interval 67 % to 99 %; p = 0.0034; e-value 50.8 of the 20 that decide)."
     )
-    assert not any("would settle a and b" in sentence.text for sentence in after.would_change)
+    assert not any("would settle the votes on a and b" in sentence.text for sentence in after.would_change)
 
 
 def test_decisive_votes_come_before_the_loss_and_say_so(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_votes_that_do_not_decide_are_told_and_change_nothing(tmp_path: Path) ->
     assert any(
         sentence.text.startswith("Blind votes: b was preferred to a on 4 of 6 questions") for sentence in after.because
     )
-    assert any("would settle a and b" in sentence.text for sentence in after.would_change)
+    assert any("would settle the votes on a and b" in sentence.text for sentence in after.would_change)
     assert not any("Blind votes" in sentence.text for sentence in before.because)
 
 
@@ -154,7 +154,7 @@ def test_of_three_runs_the_preferred_one_has_to_beat_both(tmp_path: Path) -> Non
     _, found = decided(runs)
     assert found.ship == "b"
     assert "than any other run (the next best, c), on 14 of 15 questions" in found.headline.text
-    assert "60 decide" in found.headline.text
+    assert "the 60 that decide" in found.headline.text
 
 
 def test_runs_that_differ_in_their_seed_alone_have_no_winner_by_votes(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["THRESHOLD", "cohen_kappa", "log_e_value", "sign_test", "votes_to_go"]
+__all__ = ["FAR", "THRESHOLD", "cohen_kappa", "log_e_value", "sign_test", "votes_to_go"]
 
 THRESHOLD = 20.0
 """An e-value that decides: under no preference it is ever reached with a chance of at most 1/20 (Ville 1939)."""
 
-_FAR, _NEVER = 2_000, 1e-9
+FAR = 2_000
+"""Votes that nobody looks beyond."""
+_NEVER = 1e-9
 
 
 def log_e_value(wins: float, losses: float) -> float:
@@ -47,7 +49,7 @@ def votes_to_go(wins: int, losses: int, *, share: float, threshold: float = THRE
     if log_e_value(wins, losses) >= math.log(threshold):
         return 0
     chances, passed = {max(wins, losses): 1.0}, 0.0
-    for votes in range(1, _FAR + 1):
+    for votes in range(1, FAR + 1):
         n = wins + losses + votes
         needed = _needed(n, threshold)
         after: dict[int, float] = {}
@@ -61,7 +63,7 @@ def votes_to_go(wins: int, losses: int, *, share: float, threshold: float = THRE
     return None
 
 
-@lru_cache(maxsize=2 * _FAR)
+@lru_cache(maxsize=2 * FAR)
 def _needed(n: int, threshold: float) -> int:
     """The fewest wins of n votes whose e-value passes; n + 1 if even n do not."""
     counts = range((n + 1) // 2, n + 1)

@@ -26,11 +26,12 @@ _LARGEST = 700.0  # exp() of more is no float
 class PairResult:
     """The votes on two candidates, by question.
 
-    wins, losses: questions on which more voters preferred the first, or the second. ties: neither was preferred
-    by more; both_bad: nobody preferred a side and somebody said that both are bad. identical: never shown,
-    since both answered the same. share: wins over wins and losses, its Wilson interval widened for questions that come
-    from one source. log_e_value: of each question's first decisive vote, so that it may be looked at any time: a
-    majority that later voters turn may not. threshold: of the e-value, 20 for each pair looked at together.
+    wins, losses: questions on which more voters preferred the first, or the second. ties: neither was preferred by
+    more. both_bad: nobody preferred a side, and somebody said that both are bad. identical: never shown, since both
+    answered the same. unvoted: answered, and not voted on. share: wins over wins and losses, its Wilson interval widened for
+    questions that come from one source. first_wins, first_losses: by the first preference on each question, of which
+    the e-value is made: it may be looked at any time, which a majority that later voters turn may not. threshold: of
+    the e-value, 20 for each pair that is voted on.
     """
 
     first: str
@@ -40,6 +41,7 @@ class PairResult:
     ties: int
     both_bad: int
     identical: int
+    unvoted: int
     votes: int
     share: Estimate
     p_value: float | None
@@ -173,6 +175,7 @@ def _pair(poll: Poll, pair: Pair, casts: Sequence[Cast], scores: Mapping[str, in
         ties=len(undecided) - both_bad,
         both_bad=both_bad,
         identical=len(poll.identical(pair)),
+        unvoted=len(poll.examples(pair)) - len(scores),
         votes=len(votes),
         share=_share([float(score > 0) for score in decided.values()], clusters),
         p_value=sign_test(wins, len(decided) - wins),

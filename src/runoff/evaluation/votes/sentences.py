@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runoff.evaluation.votes.agreement import Agreement, voters_agreement
-from runoff.evaluation.votes.arithmetic import votes_to_go
+from runoff.evaluation.votes.arithmetic import FAR, votes_to_go
 from runoff.evaluation.votes.results import PairResult, VoteResults, VoterResult
 from runoff.evaluation.votes.voting import LIKELY_SHARE, Voting
 
@@ -98,7 +98,7 @@ def shares_words(one: PairResult, label: str) -> str:
     interval = "" if low is None or high is None else f", 95 % interval {percent(low)} to {percent(high)}"
     return (
         f"{count} of {_counted(one.decisive, 'question')} with a preference ({percent(share)}{interval}; "
-        f"{p_words(one.p_value)}; e-value {one.e_value:.3g}, {one.threshold:g} decide)"
+        f"{p_words(one.p_value)}; e-value {one.e_value:.3g} of the {one.threshold:g} that decide)"
     )
 
 
@@ -142,9 +142,10 @@ def settling_sentence(one: PairResult) -> str:
             "half: more sources are needed, not more votes."
         )
     to_go = votes_to_go(one.first_wins, one.first_losses, share=LIKELY_SHARE, threshold=one.threshold)
+    many = f"about {_counted(to_go, 'more question')}" if to_go else f"over {FAR:,} more questions"
     return (
-        f"If the true preference is 65 to 35, about {to_go} more questions with a preference would settle "
-        f"{one.first} and {one.second}."
+        f"If the true preference is 65 to 35, {many} with a preference would settle the votes on "
+        f"{one.first} and {one.second}; {one.unvoted} are answered and not voted on."
     )
 
 

@@ -69,6 +69,7 @@ def vote_facts(found: Votes | None) -> dict[str, Any]:
             "ties": one.ties,
             "both_bad": one.both_bad,
             "identical": one.identical,
+            "unvoted": one.unvoted,
             "votes": one.votes,
             "share": one.share.to_json(),
             "p_value": one.p_value,

@@ -80,13 +80,15 @@ def test_seven_of_seven_decide_and_six_do_not(tmp_path: Path) -> None:
     for example in range(0, 12, 2):
         made.cast(example, "left")
     assert only(made).decided is None
-    assert "If the true preference is 65 to 35, about " in said(made)
+    assert "about 1 more question with a preference would settle the votes on long and short; 18 are answered" in said(
+        made
+    )
     made.cast(12, "left")
     assert only(made).decided == "long"
     assert "about" not in said(made)
     assert said(made).startswith(
         "long was preferred to short on 7 of 7 questions with a preference (100 %, 95 % interval 65 % to 100 %; "
-        "p = 0.016; e-value 26.8, 20 decide): decided for long."
+        "p = 0.016; e-value 26.8 of the 20 that decide): decided for long."
     )
 
 
