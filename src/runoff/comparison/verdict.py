@@ -134,7 +134,10 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         ship,
         headline,
         tuple(because),
-        (*_would_change(comparison, decision, () if voted else deciding, leader), *vote_changes(votes)),
+        (
+            *_would_change(comparison, decision, () if voted else deciding, leader),
+            *vote_changes(votes, comparison.sides, tied=_tied(comparison, decision)),
+        ),
         (*next_commands(comparison, aim), *(separated.commands if separated else ())),
         gates,
     )
@@ -205,6 +208,13 @@ def _overruled(deciding: Sequence[Yardstick], voted: str | None) -> Iterator[Sen
         names = listed([one.title.lower() for one in deciding])
         text = f"By {names} {leader} is better; decisive votes come before it."
         yield Sentence(text, (f"{deciding[0].key}.{leader}",))
+
+
+def _tied(comparison: Comparison, decision: Decision) -> bool:
+    """Whether there are generated answers, of runs and not of settings, and the measures name no winner."""
+    generated = "broken" in comparison.evidence.measures and not comparison.groups
+    alike = decision in (Decision.NOT_DETECTABLE, Decision.EQUIVALENT)
+    return generated and alike and not one_setting(comparison.sides)
 
 
 def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required], votes: Votes | None) -> bool:

@@ -6,6 +6,7 @@ Votes come after the gates and before the measures of the aim, where they are de
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,12 @@ def vote_sentences(votes: Votes | None) -> Iterator[Sentence]:
         yield Sentence(f"Blind votes: {pair_sentence(one)}", (f"votes.{one.first}-{one.second}",))
 
 
-def vote_changes(votes: Votes | None) -> Iterator[Sentence]:
-    """What would settle those that are open."""
+def vote_changes(votes: Votes | None, sides: Sequence[Side], *, tied: bool) -> Iterator[Sentence]:
+    """What would settle those that are open. tied: whether the measures of generated answers name no winner."""
+    if votes is None and tied:
+        references = " ".join(shlex.quote(side.reference) for side in sides)
+        text = "Nobody has voted on the answers. Blind votes may tell apart what the measures do not"
+        yield Sentence(f"{text} (runoff vote {references}).")
     for one in votes.results.pairs if votes else ():
         text = settling_sentence(one)
         if text:

@@ -28,10 +28,10 @@ class PairResult:
 
     wins, losses: questions on which more voters preferred the first, or the second. ties: neither was preferred by
     more. both_bad: nobody preferred a side, and somebody said that both are bad. identical: never shown, since both
-    answered the same. unvoted: answered, and not voted on. share: wins over wins and losses, its Wilson interval widened for
-    questions that come from one source. first_wins, first_losses: by the first preference on each question, of which
-    the e-value is made: it may be looked at any time, which a majority that later voters turn may not. threshold: of
-    the e-value, 20 for each pair that is voted on.
+    answered the same. unvoted: answered, and not voted on. share: wins over wins and losses, its Wilson interval
+    widened for questions that come from one source. first_wins, first_losses: by the first preference on each
+    question, of which the e-value is made: it may be looked at any time, which a majority that later voters turn may
+    not. threshold: of the e-value, 20 for each pair that is voted on.
     """
 
     first: str

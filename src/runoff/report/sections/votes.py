@@ -44,7 +44,7 @@ def _pair_row(one: PairResult) -> tuple[Cell, ...]:
     share = one.share
     counts = (one.wins, one.losses, one.ties, one.both_bad, one.identical)
     return (
-        cell(f"{one.first} - {one.second}"),
+        cell(f"{one.first}, {one.second}"),
         *(cell(count, count) for count in counts),
         cell(
             f"unknown: {share.unknown}"
