@@ -33,7 +33,12 @@ _CHOICES: dict[str, Choice] = {
     "b": "both bad",
     "s": "skip",
 }
-_KEYS = "l or ← left, r or → right, t or ↓ tie, b both bad, s skip, u undo, a author's answers, p pause, e end and show"
+_KEYS = (
+    "l or ← left, r or → right, t or ↓ tie, b both bad, s skip, u undo, m more of the answers, a author's answers, "
+    "p pause, e end and show"
+)
+_LINES = 20
+"""Of an answer, at first; both boxes are as high as each other."""
 
 
 def vote_in_terminal(voting: Voting) -> None:
@@ -48,15 +53,15 @@ def vote_in_terminal(voting: Voting) -> None:
             voting.vote(ballot.id, _CHOICES[key])
         elif key == "u":
             voting.undo()
-        elif key == "a":
-            _show(voting, ballot, anchors=True)
+        elif key in ("a", "m"):
+            _show(voting, ballot, anchors=key == "a", whole=key == "m")
         elif key == "p":
             voting.end(reveal=False)
         elif key == "e" and _sure():
             voting.end(reveal=True)
 
 
-def _show(voting: Voting, ballot: Ballot, *, anchors: bool) -> None:
+def _show(voting: Voting, ballot: Ballot, *, anchors: bool, whole: bool = False) -> None:
     out, poll = console(), voting.poll
     out.rule(style="dim")
     if anchors:
@@ -65,8 +70,10 @@ def _show(voting: Voting, ballot: Ballot, *, anchors: bool) -> None:
     out.print(Text(visible(poll.answer(ballot.left, ballot.example).question), style="bold"))
     beside = out.width >= 100
     width = out.width // 2 - 1 if beside else out.width
-    texts = {side: shown_text(poll.answer(label, ballot.example).text) for side, label in _sides(ballot)}
-    panels = [Panel(Text(text), title=side, width=width) for side, text in texts.items()]
+    texts = {side: Text(shown_text(poll.answer(label, ballot.example).text)) for side, label in _sides(ballot)}
+    lines = max(len(text.wrap(out, width - 4)) for text in texts.values())
+    height = 2 + (lines if whole else min(lines, _LINES))
+    panels = [Panel(text, title=side, width=width, height=height) for side, text in texts.items()]
     out.print(Columns(panels, padding=(0, 1)) if beside else panels[0])
     if not beside:
         out.print(panels[1])

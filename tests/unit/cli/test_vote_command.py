@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fake_engine import FakeBase
+from tests.support.polls import answered, make_voted_runs
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 from typer.testing import CliRunner
 
@@ -67,6 +68,13 @@ def test_keys_in_the_terminal_are_votes_and_p_pauses(root: Path) -> None:
     assert not re.search(r"\b(long|short)\b", said.replace(str(root), ""))
     again = typed(root, "long", "short", "--voter", "Ada", keys="p")
     assert f"Votes by Ada go to {root / 'votes.jsonl'}. So far: 3 votes, {QUESTIONS - 4} questions left" in again
+
+
+def test_long_answers_are_cut_alike_until_m_is_pressed(tmp_path: Path) -> None:
+    runs = make_voted_runs(tmp_path)
+    answered(runs[0], [f"{at}\n" + "line\n" * 40 + "the last" for at in range(QUESTIONS)])
+    assert "the last" not in typed(tmp_path, "long", "short", keys="p")
+    assert "the last" in typed(tmp_path, "long", "short", keys="mp")
 
 
 def test_the_end_of_the_input_pauses_and_the_end_is_asked_for_twice(root: Path) -> None:
