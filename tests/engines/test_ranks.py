@@ -9,11 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,6 @@ import numpy as np
 import pytest
 
 from runoff.config import load_config
-from runoff.engines.base import Vector
 from runoff.engines.parallel import ParallelEngine, restore_random_state
 from runoff.engines.ranks import ALONE, Ranks, gather, launched_by, sum_numbers
 from runoff.runs import Run, load_run
@@ -29,6 +24,7 @@ from runoff.training import train as train_alone
 from runoff.training.state import load_checkpoint
 from tests.engines.support import LIBRARIES, batch_of, spec_for, trained
 from tests.support.fake_engine import FakeBase
+from tests.support.played import played
 from tests.support.runs import make_data, of_kind
 
 REPOSITORY = Path(__file__).parents[2]
@@ -154,30 +150,6 @@ def second_process(launcher: int) -> int:
         if (launched_by(own) or ("", 0))[1] == 1:
             return pid
     raise AssertionError(below)
-
-
-@dataclass
-class Played:
-    """One of several processes, played by a thread."""
-
-    rank: int
-    size: int
-    barrier: threading.Barrier
-    table: list[Any]
-
-    def sum_vector(self, vector: Vector) -> Vector:
-        self.table[self.rank] = vector
-        self.barrier.wait()
-        total: Vector = np.sum(self.table, axis=0, dtype=np.float32)
-        self.barrier.wait()
-        return total
-
-
-def played(size: int, work: Callable[[Ranks], Any]) -> list[Any]:
-    """What each of them returns."""
-    barrier, table = threading.Barrier(size), [None] * size
-    with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(work, [Played(rank, size, barrier, table) for rank in range(size)]))
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import queue
+import re
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,9 @@ class _Alone:
 
 
 ALONE: Ranks = _Alone()
+_OF_ITS_CODE = re.compile(r"^\[\S*:\d+\] ")
+"""Where in gloo's own code an error was raised."""
+
 _ONE = np.ones(1, dtype=np.float32)
 
 
@@ -201,7 +205,7 @@ def _naming_the_loss(rank: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _OF_ITS_CODE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise EngineError(
             f"rank {rank}: another process of this training is gone ({reason[:200]}). Start them again with --resume."
         ) from None

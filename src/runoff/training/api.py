@@ -24,7 +24,7 @@ from runoff.engines import Base, open_base
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.engines.parallel import ParallelEngine
 from runoff.engines.ranks import Ranks, open_ranks
-from runoff.errors import ConfigError, RunError, RunoffError
+from runoff.errors import ConfigError, EngineError, RunError, RunoffError
 from runoff.files import write_json, write_text
 from runoff.models import get_model
 from runoff.plan import (
@@ -43,7 +43,7 @@ from runoff.training.loop import Ended, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
 from runoff.training.out_of_memory import naming_what_fits
 from runoff.training.recorder import Listener
-from runoff.training.resuming import check_resume, gone_on, schedule_sentence
+from runoff.training.resuming import check_resume, gone_on, processes_sentence, schedule_sentence
 from runoff.training.together import agreed, follow, meet
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
@@ -133,7 +133,8 @@ def train(
             ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts.name)
             mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
-    meet(ranks)
+    with contextlib.suppress(EngineError):  # the run is whole, whoever was lost since
+        meet(ranks)
     return load_run(folder.path)
 
 
@@ -197,6 +198,8 @@ def _taken_up(
     changes = check_resume(run, fresh, plan_record(ready.plan), extend=extend)
     loop.resume()
     settings, updates = ready.plan.settings, ready.plan.counts.optimizer_updates
+    if sentence := processes_sentence(changes, settings):
+        say(sentence)
     if extend and (sentence := schedule_sentence(settings, loop.progress.optimizer_updates, updates)):
         say(sentence)
     return gone_on(run.identity, changes, loop.progress.iteration)

@@ -15,11 +15,12 @@ from runoff.errors import RunError
 from runoff.plan import learning_rate
 from runoff.runs import Identity, PlanRecord, Run, Value
 
-__all__ = ["Change", "check_resume", "gone_on", "schedule_sentence"]
+__all__ = ["Change", "check_resume", "gone_on", "processes_sentence", "schedule_sentence"]
 
 _LENGTH = frozenset({"iters", "epochs"})
-_FREE = frozenset({"on_bad_loss"})
-"""May change at any resume: what is done with a bad update changes no good one."""
+_FREE = frozenset({"on_bad_loss", "processes"})
+"""May change at any resume: what is done with a bad update changes no good one, and any number of processes pass the
+same rows. It is no setting of the file, but is held against the record like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def check_resume(run: Run, identity: Identity, plan: PlanRecord, *, extend: bool
         RunError: it is finished, or settings, data or model are not what it was started with.
     """
     path = run.folder.path
-    changes = tuple(_changed_settings(_settings_then(run), plan.settings))
+    changes = tuple(_changed_settings(_settings_then(run), {**plan.settings, **_processes(identity)}))
     may_change = _FREE | _LENGTH if extend else _FREE
     refused = [str(change) for change in changes if change.key not in may_change]
     refused += _other_material(run.identity, identity)
@@ -79,6 +80,17 @@ def schedule_sentence(settings: Settings, updates_done: int, updates: int) -> st
     )
 
 
+def processes_sentence(changes: tuple[Change, ...], settings: Settings) -> str:
+    """What another number of processes changes; empty if it is the same."""
+    change = next((change for change in changes if change.key == "processes"), None)
+    if change is None:
+        return ""
+    start = f"Processes: {change.then} before, {change.now} from here on."
+    if settings.lora_parameters.dropout:
+        return f"{start} Each draws its own dropout, so this is not the run that it would have been."
+    return f"{start} The same rows make each update: only the order of additions, and so the last digits, differ."
+
+
 def _check_longer(run: Run, plan: PlanRecord) -> None:
     then, now = _settings_then(run)["iters"].value, plan.settings["iters"].value
     reason = str(run.identity.result.get("reason", ""))
@@ -112,7 +124,11 @@ def _other_material(then: Identity, now: Identity) -> list[str]:
 def _settings_then(run: Run) -> dict[str, Value]:
     """As planned, with what had changed already, even if that was killed before it rewrote the plan."""
     changed = {entry["key"]: Value(entry["now"], Origin("derived")) for entry in run.identity.changed}
-    return {**run.plan.settings, **changed}
+    return {**run.plan.settings, **_processes(run.identity), **changed}
+
+
+def _processes(identity: Identity) -> dict[str, Value]:
+    return {"processes": Value(identity.machine.get("processes", 1), Origin("derived"))}
 
 
 def _changed_settings(then: Mapping[str, Value], now: Mapping[str, Value]) -> Iterator[Change]:
