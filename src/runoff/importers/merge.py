@@ -42,8 +42,9 @@ _ORDER = (
 LOSSES = {
     "mlx-lm": "mlx-lm: training loss is the mean of the micro-batches' token means since the last report, while the "
     "weights move; validation loss is the mean over tokens, a pad token of each row included",
-    "transformers": "Hugging Face Trainer: training loss is the mean over tokens since the last report; eval_loss is "
-    "the mean over rows of the batches' token means",
+    "transformers": "Hugging Face Trainer: training loss is the mean, over the updates since the last report, of each "
+    "one's mean over its tokens (before transformers 4.46: over its micro-batches); eval_loss is the mean over rows of "
+    "the batches' token means",
 }
 
 

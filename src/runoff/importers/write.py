@@ -30,7 +30,7 @@ _ADAPTER_FILES = ("adapter_config.json", "adapters.safetensors", "adapter_model.
 _NUMBERS = tuple(
     field.name
     for field in dataclasses.fields(MetricRow)
-    if field.name not in ("kind", "iteration", "text", "place", "segment", "rounding")
+    if field.name not in ("kind", "iteration", "text", "place", "segment", "rounding", "others")
 )
 _numbers = operator.attrgetter(*_NUMBERS)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -186,4 +186,6 @@ def _row_line(row: MetricRow, roundings: dict[int, str]) -> str:
         if shared is None:
             shared = roundings[id(row.rounding)] = f'"rounding": {_encode(dict(row.rounding))}'
         parts.append(shared)
+    if row.others:
+        parts.append(f'"others": {_encode(dict(row.others))}')
     return ", ".join(parts) + "}\n"

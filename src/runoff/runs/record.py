@@ -152,6 +152,7 @@ class MetricRow:
     nats_per_target_token: the tool's own loss; its averaging is the tool's (see `loss_definition` in run.json).
     low, high: of a validation's loss, 95 % over its sources; `text` then compares it with the one before.
     target_tokens: trained up to here. rounding: half-widths of rounded values, by field.
+    others: what else a tool reports, under a name with its unit where that is known, else under the tool's own.
     """
 
     kind: Literal["train", "validation", "checkpoint", "event", "alarm"]
@@ -173,6 +174,7 @@ class MetricRow:
     low: float | None = None
     high: float | None = None
     rounding: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Only what is known."""

@@ -6,8 +6,6 @@ Owns: the order of set-up, the lock, the record's identity, resuming. Must not: 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import os
 import platform
 import signal
 import subprocess
@@ -47,7 +45,7 @@ from runoff.training.resuming import check_resume, gone_on, processes_sentence, 
 from runoff.training.together import agreed, follow, meet
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
-from runoff.version import __version__
+from runoff.version import __version__, installed_packages, machine_identity
 
 __all__ = ["Prepared", "prepare", "train"]
 
@@ -307,10 +305,9 @@ def _new_identity(name: str, ready: Prepared) -> Identity:
         created=_now(),
         runoff_version=__version__,
         command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
-        packages=_packages(),
+        packages=installed_packages(),
         python=platform.python_version(),
-        machine={"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
-        | ({"processes": open_ranks().size} if open_ranks().size > 1 else {}),
+        machine=machine_identity(open_ranks().size),
         git=_git(),
         model=_model_identity(plan.model, plan.settings.model),
         tokenizer_sha256=ready.tokenizer.sha256,
@@ -320,15 +317,6 @@ def _new_identity(name: str, ready: Prepared) -> Identity:
 
 def _model_identity(model: ModelFacts, name: str) -> dict[str, Any]:
     return {"name": name, "folder": str(model.folder), "sha256": model.sha256, "type": model.model_type}
-
-
-def _packages() -> dict[str, str]:
-    names = ("runoff", "numpy", "torch", "transformers", "peft", "tokenizers", "mlx", "mlx-lm")
-    found = {}
-    for package in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
 
 
 def _git() -> dict[str, Any] | None:
