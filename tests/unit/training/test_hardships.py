@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.runs import assert_same, fake_train, make_config
 
@@ -95,6 +97,37 @@ def test_of_two_trainings_started_at_once_into_one_folder_one_is_refused(
     assert refused.startswith(f"{root / 'run'}: "), refused
     assert "another training is writing this run" in refused or "this run exists" in refused
     assert_same(load_run("run", root), fake_train(make_config(tiny_model, tiny_data), "whole", root))
+
+
+SLOW = """
+def listen(event):
+    print(type(event).__name__, event.iteration, flush=True)
+    time.sleep(0.02)
+run = fake_train(make_config(model, data), "run", root, listen=listen)
+print("ended", run.identity.status, run.identity.result["reason"], flush=True)
+"""
+
+
+def test_a_lid_that_is_closed_and_a_machine_that_shuts_down(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """Stopped and continued as by a suspended system, then asked to end by SIGTERM: a run that can be resumed."""
+    root = tmp_path / "runs"
+    process = start(SLOW, tiny_model, tiny_data, root)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("Tick 6"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    said = output(process).splitlines()[-1]
+    assert said.startswith("ended interrupted stopped by the user after iteration "), said
+    stopped = load_run("run", root)
+    assert load_checkpoint(stopped.folder.last_checkpoint).progress.iteration == stopped.identity.result["iterations"]
+    config = make_config(tiny_model, tiny_data)
+    run, whole = fake_train(config, "run", root, resume=True), fake_train(config, "whole", root)
+    left, right = (load_checkpoint(each.folder.last_checkpoint) for each in (run, whole))
+    assert np.array_equal(left.parameters, right.parameters)
+    assert left.random_state == right.random_state
 
 
 def test_no_time_of_day_is_in_the_seconds_of_a_run(
