@@ -6,6 +6,7 @@ Owns: the lines and the bar. Must not: compute a number or read a file.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -59,23 +60,33 @@ class Standing:
     @property
     def text(self) -> str:
         """All of it on one line; what is not known is left out."""
+        return self.within(None)
+
+    def within(self, width: int | None) -> str:
+        """As much of it as fits into a line of this many characters: what matters least is left out first."""
+        parts = {part: text for part, text in self._parts() if text}
+        for part in _LEFT_OUT_FIRST:
+            if width is None or len("  ".join(parts.values())) <= width:
+                break
+            parts.pop(part, None)
+        return "  ".join(parts.values())
+
+    def _parts(self) -> Iterator[tuple[str, str | None]]:
         name = "update" if self.in_updates else "iteration"
-        parts = [f"{name} {self.done:,}" + (f"/{self.total:,}" if self.total else "")]
-        if self.epoch is not None:
-            parts.append(f"epoch {self.epoch:.2f}")
-        if self.optimizer_updates is not None and not self.in_updates:
-            parts.append(f"update {self.optimizer_updates:,}")
-        if self.train:
-            parts.append(f"loss {_loss(self.train)}")
-        if self.validation:
-            parts.append(f"validation {_loss(self.validation)}")
-        if self.train and self.train.tokens_per_second:
-            parts.append(f"{self.train.tokens_per_second:,.0f} tokens/s")
-        if self.train and self.train.peak_memory_bytes:
-            parts.append(bytes_text(self.train.peak_memory_bytes))
-        if self.seconds_left is not None:
-            parts.append(f"{duration_text(self.seconds_left)} left")
-        return "  ".join(parts)
+        yield "done", f"{name} {self.done:,}" + (f"/{self.total:,}" if self.total else "")
+        yield "epoch", f"epoch {self.epoch:.2f}" if self.epoch is not None else None
+        updates = None if self.in_updates else self.optimizer_updates
+        yield "update", f"update {updates:,}" if updates is not None else None
+        train, validation = self.train, self.validation
+        yield "loss", f"loss {_loss(train)}" if train else None
+        yield "validation", f"validation {_loss(validation)}" if validation else None
+        yield "speed", f"{train.tokens_per_second:,.0f} tokens/s" if train and train.tokens_per_second else None
+        yield "memory", bytes_text(train.peak_memory_bytes) if train and train.peak_memory_bytes else None
+        yield "left", f"{duration_text(self.seconds_left)} left" if self.seconds_left is not None else None
+
+
+_LEFT_OUT_FIRST = ("memory", "update", "speed", "epoch", "loss", "validation")
+_BAR_COLUMNS = 21
 
 
 @dataclass
@@ -93,7 +104,7 @@ class TrainingView:
     def __enter__(self) -> Self:
         """Start the bar."""
         if self._lines.is_terminal:
-            columns = (BarColumn(bar_width=20), TextColumn("{task.fields[text]}"))
+            columns = (BarColumn(bar_width=_BAR_COLUMNS - 1), TextColumn("{task.fields[text]}"))
             self._progress = Progress(*columns, console=self._lines, transient=True)
             self._progress.start()
             self._task = self._progress.add_task("", total=None, text="")
@@ -117,7 +128,8 @@ class TrainingView:
                 self._lines.print(Text(line, style="bold yellow" if event.kind == "alarm" else ""), soft_wrap=True)
         if self._progress and self._task is not None:
             standing = self.standing
-            self._progress.update(self._task, total=standing.total, completed=standing.done, text=standing.text)
+            text = standing.within(self._lines.width - _BAR_COLUMNS)
+            self._progress.update(self._task, total=standing.total, completed=standing.done, text=text)
 
 
 def metric_line(row: MetricRow) -> str:

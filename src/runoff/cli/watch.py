@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+QUIET_SECONDS = 600.0
+"""Without a new row for so long, a run of another machine may have been killed: its process can't be asked for."""
+
 
 def command(
     run: Annotated[str, typer.Argument(help="Run name, or path of a run folder.")],
@@ -33,8 +36,12 @@ def command(
         _show_once(load_run(run, root))
         return
     with TrainingView() as view:
+        heard = time.monotonic()
         for found in _looks(run, root, every):
-            _show_new(view, found)
+            heard = time.monotonic() if _show_new(view, found) else heard
+            if found.folder.writer_lives is None and time.monotonic() - heard > QUIET_SECONDS:
+                view.say(_quiet(found))
+                heard = time.monotonic()
     say(_ending(load_run(run, root)))
 
 
@@ -51,8 +58,8 @@ def _looks(name: str, root: Path | None, every: float) -> Iterator[Run]:
         time.sleep(every)
 
 
-def _show_new(view: TrainingView, run: Run) -> None:
-    """The rows that were not shown yet; rows that a resume took back are said to be gone."""
+def _show_new(view: TrainingView, run: Run) -> bool:
+    """The rows that were not shown yet, if any; rows that a resume took back are said to be gone."""
     view.standing.total, view.standing.in_updates = _length(run)
     shown, rows = view.shown, run.metrics
     same = 0
@@ -63,6 +70,7 @@ def _show_new(view: TrainingView, run: Run) -> None:
         del shown[same:]
     for row in rows[same:]:
         view.listen(row)
+    return same < len(rows)
 
 
 def _show_once(run: Run) -> None:
@@ -99,4 +107,15 @@ def _ending(run: Run) -> str:
         return f"{run.name}: {status}" + (f", {reason}." if reason else ".")
     if run.folder.writer_lives is False:
         return f"{run.name}: no process trains it any more (it was killed). Go on with runoff train ... --resume."
+    if run.folder.writer_lives is None:
+        return f"{run.name}: running, as its folder says; its process is not on this machine and can't be asked for."
     return f"{run.name}: running."
+
+
+def _quiet(run: Run) -> str:
+    from runoff.report.numbers import duration_text
+
+    return (
+        f"{run.name}: no new row for {duration_text(QUIET_SECONDS)}. Its process is not on this machine, so whether it "
+        "still trains can't be seen here."
+    )

@@ -47,7 +47,7 @@ from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
 from runoff.version import __version__, installed_packages, machine_identity
 
-__all__ = ["Prepared", "prepare", "train"]
+__all__ = ["Prepared", "plan_run", "prepare", "train"]
 
 _SEEDS_APART = 1_000_003
 """Between the dropout seeds of two processes, so that those of two runs with near seeds differ too."""
@@ -78,6 +78,15 @@ def prepare(config: Config, *, say: Callable[[str], None] | None = None) -> Prep
     encoded = encode_dataset(load_dataset(config.settings), tokenizer, config.settings)
     plan = make_plan(config, read_model_facts(folder), data_facts(encoded), machine_facts(config))
     return Prepared(plan, encoded, tokenizer)
+
+
+def plan_run(config: Config, *, say: Callable[[str], None] | None = None) -> Plan:
+    """What a run of this config would be: settings as they take effect, counts, findings. Loads no weights.
+
+    Raises:
+        RunoffError: as `prepare`, which also returns the rows, for `train(prepared=...)`.
+    """
+    return prepare(config, say=say).plan
 
 
 def train(

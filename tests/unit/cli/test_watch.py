@@ -15,6 +15,7 @@ import pytest
 from tests.support.runs import Killed, fake_train, killer, make_config, of_kind
 from typer.testing import CliRunner
 
+from runoff.cli import watch as watching
 from runoff.cli.main import app
 from runoff.cli.progress import Standing, TrainingView, metric_line
 from runoff.cli.watch import _show_new
@@ -101,6 +102,24 @@ def test_a_run_of_another_machine_is_taken_to_live(tiny_model: Path, tiny_data: 
     assert folder.writer_lives is None
 
 
+def test_a_silent_run_of_another_machine_is_said_to_be_silent(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Killed):
+        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path, listen=killer(9))
+    run = load_run("run", tmp_path)
+    body = run.identity.model_copy(update={"status": "running"}).model_dump(mode="json", exclude_none=True)
+    run.folder.identity.write_text(json.dumps(body))
+    (run.folder.path / ".lock").write_text(json.dumps({"process": 1, "host": "elsewhere"}))
+    shown = CliRunner().invoke(app, ["watch", "run", "--runs", str(tmp_path), "--once"]).output
+    assert "run: running, as its folder says; its process is not on this machine and can't be asked for." in shown
+    monkeypatch.setattr(watching, "QUIET_SECONDS", 0.0)
+    looks = iter([run, run])
+    monkeypatch.setattr(watching, "_looks", lambda *_: looks)
+    shown = CliRunner().invoke(app, ["watch", "run", "--runs", str(tmp_path)]).output
+    assert "run: no new row for 0 s. Its process is not on this machine" in shown
+
+
 def test_rows_that_a_resume_took_back_are_said_to_be(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +148,16 @@ def test_the_standing_shows_what_is_known_and_nothing_else() -> None:
     assert standing.text == ("iteration 120/450  epoch 0.50  update 30  loss 1.5000  432 tokens/s  3.20 GB  3 min left")
     standing.take(MetricRow("validation", 120, optimizer_updates=30, nats_per_target_token=float("nan")))
     assert "validation nan" in standing.text
+
+
+def test_a_narrow_terminal_keeps_the_losses_and_the_time_left() -> None:
+    standing = Standing(450)
+    standing.take(dataclasses.replace(ROW, tokens_per_second=431.6, peak_memory_bytes=3_200_000_000))
+    standing.take(MetricRow("validation", 120, optimizer_updates=30, nats_per_target_token=1.4, seconds=60.0))
+    assert standing.within(200) == standing.text
+    assert standing.within(80) == "iteration 120/450  epoch 0.50  loss 1.5000  validation 1.4000  3 min left"
+    assert standing.within(30) == "iteration 120/450  3 min left"
+    assert all(len(standing.within(width)) <= width for width in range(29, 120))
 
 
 def test_time_left_comes_from_the_runs_own_pace_or_from_the_loop() -> None:
