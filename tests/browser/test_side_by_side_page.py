@@ -10,7 +10,7 @@ from tests.browser.test_report_page import browser, contrast, opened
 
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, TrainingRow
-from runoff.evaluation.side_by_side import side_by_side
+from runoff.evaluation.side_by_side import Gathered, side_by_side
 from runoff.report import write_report
 from runoff.report.side_by_side import side_by_side_report
 
@@ -37,7 +37,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for label, text in TEXTS.items()
     }
-    found = side_by_side(Material(rows, TRAINING), place="test.jsonl")
+    found = side_by_side(Gathered(Material(rows, TRAINING), "test.jsonl"))
     return write_report(side_by_side_report(found), tmp_path_factory.mktemp("side"), name="side-by-side")[1]
 
 

@@ -43,8 +43,9 @@ def show_evaluations(evaluations: Sequence[Evaluation]) -> None:
         for key in found:
             if key not in known:
                 out.print(Text(f"unknown: {first[key].title}, because {first[key].run.unknown}.", style="dim"))
-        for line in _flags(found, evaluations):
-            out.print(Text(line, style="yellow"))
+        for name, style in (("flags", "yellow"), ("remarks", "")):
+            for line in _said(name, found, evaluations):
+                out.print(Text(line, style=style))
 
 
 def _measures_table(dimension: str, keys: Sequence[str], evaluations: Sequence[Evaluation]) -> Table:
@@ -62,10 +63,11 @@ def _better(one: StoredMeasure) -> str:
     return {True: "higher", False: "lower", None: "not ranked"}[one.higher_is_better]
 
 
-def _flags(keys: Sequence[str], evaluations: Sequence[Evaluation]) -> Iterator[str]:
+def _said(name: str, keys: Sequence[str], evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """The flags, or the remarks, of these measures."""
     for key in keys:
         for one in evaluations:
-            yield from (f"{one.run}: {flag}" for flag in one.measures[key].flags)
+            yield from (f"{one.run}: {text}" for text in getattr(one.measures[key], name))
 
 
 def _value(estimate: Estimate) -> str:

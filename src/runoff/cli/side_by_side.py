@@ -37,7 +37,7 @@ def command(
 
     loaded = loaded_runs(runs, root, say)
     gathered = gather_prompted(loaded, prompts, max_tokens=max_tokens, say=say) if prompts else gather_stored(loaded)
-    found = side_by_side(gathered.material, place=gathered.place, against=against, notes=gathered.notes)
+    found = side_by_side(gathered, against=against)
     print_report(side_by_side_report(found, most=show))
     if out is not None:
         paths = write_report(side_by_side_report(found), out, name="side-by-side")

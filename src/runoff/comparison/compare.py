@@ -12,6 +12,7 @@ from runoff.comparison.comparability import Check, check_all
 from runoff.comparison.curves import CurveFacts, curve_facts
 from runoff.comparison.differences import Difference, setting_differences, several_at_once
 from runoff.comparison.evidence import Evidence, gather
+from runoff.comparison.examples import Told, examples
 from runoff.comparison.facts import Sentence, Side, label_runs
 from runoff.comparison.replicates import replicate_groups
 from runoff.errors import RunError
@@ -28,7 +29,7 @@ class Comparison:
     """Everything that a verdict and a report are computed from.
 
     groups: setting -> its runs, where runs that differ in their seed alone were taken as one. baseline: the run that
-    the others are held against, if one was named.
+    the others are held against, if one was named. examples: where the leader does best and worst against the next run.
     """
 
     sides: tuple[Side, ...]
@@ -40,6 +41,7 @@ class Comparison:
     margin: float
     groups: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
     baseline: str | None = None
+    examples: tuple[Told, ...] = ()
 
     def side(self, label: str) -> Side:
         """The run of this label; for a setting the first of its runs, under the setting's name."""
@@ -80,4 +82,7 @@ def compare(
         margin=margin,
         groups=groups,
         baseline=baseline,
+        examples=examples(
+            evidence, {side.label: side for side in sides} | {name: own[0] for name, own in groups.items()}
+        ),
     )

@@ -25,7 +25,8 @@ class CurveFacts:
     """What a run's curves say, of its last start.
 
     rise: last minus best validation over the kept rows; checkpoints: all of them. None where no rows were kept.
-    training: the shape of the reported training losses, None for too few.
+    training: the shape of the reported training losses, None for too few. alarms: what the training said of itself
+    while it ran, at any start. kept_iteration: that of the adapter that ships.
     """
 
     label: str
@@ -41,6 +42,8 @@ class CurveFacts:
     rise: PairedDifference | None
     checkpoints: Checkpoints | None
     training: Shape | None
+    alarms: tuple[MetricRow, ...]
+    kept_iteration: int | None
 
     @property
     def ends_worse_than_best(self) -> bool:
@@ -75,6 +78,8 @@ def curve_facts(side: Side) -> CurveFacts:
         rise=_rise(side, best, last),
         checkpoints=checkpoints(side, tuple(row.iteration for row in trained if row.iteration is not None)),
         training=shape([row.nats_per_target_token or 0.0 for row in training]),
+        alarms=tuple(row for row in side.run.metrics if row.kind == "alarm" and row.text),
+        kept_iteration=side.run.identity.result.get("adapter_iteration"),
     )
 
 

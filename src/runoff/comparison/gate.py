@@ -1,18 +1,20 @@
 """The gate for continuous integration: is a candidate safe to take in place of the baseline?
 
-Owns: the three answers and their exit codes. A candidate passes when the data rule out that it is worse by the margin
-(a one-sided test at 5 %), fails when they show that it is worse, and otherwise the evidence does not suffice. Must
-not: look at anything but the held-out loss.
+Owns: the three answers and their exit codes. A candidate passes when the data rule out that its held-out loss is worse
+by the margin (a one-sided test at 5 %), fails when they show that it is worse, and otherwise the evidence does not
+suffice. It fails too where the verdict would not ship it: what it must not have broken (comparison/requirements.py)
+counts as far as it was measured. Must not: compute statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from runoff.comparison.compare import Comparison
-from runoff.comparison.facts import Sentence, Side
+from runoff.comparison.facts import Sentence, Side, listed
+from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
@@ -51,8 +53,27 @@ def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
     blocked = [check for check in comparison.checks if "held-out loss" in check.blocks]
     if blocked or loss is None:
         return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in blocked))
-    answers = [_judge(loss, label, chosen) for label in labels if label != chosen]
-    return GateResult(_worst([answer for answer, _ in answers]), tuple(sentence for _, sentence in answers))
+    candidates = [label for label in labels if label != chosen]
+    answers = [_judge(loss, label, chosen) for label in candidates]
+    open_gates = [one for one in required(comparison.evidence) if one.status != "passed"]
+    answers += [_required(one) for one in open_gates if one.label in candidates]
+    result = _worst([answer for answer, _ in answers])
+    return GateResult(result, (*(sentence for _, sentence in answers), *_beside(comparison, chosen, open_gates)))
+
+
+def _required(one: Required) -> tuple[Gate, Sentence]:
+    """As in a verdict: what is undecided is said, and holds nobody back."""
+    return (Gate.FAIL if one.status == "failed" else Gate.PASS), one.sentence
+
+
+def _beside(comparison: Comparison, baseline: str, open_gates: Sequence[Required]) -> Iterator[Sentence]:
+    """That the baseline is no better, and what nobody looked at."""
+    failed = [one.gate for one in open_gates if one.status == "failed" and one.label == baseline]
+    if failed:
+        yield Sentence(f"The baseline {baseline} would not pass itself ({listed(failed)}).")
+    left = unmeasured(comparison.evidence.measures)
+    if left:
+        yield Sentence(f"The gate did not look at {listed(left)}: not measured (runoff evaluate --generate).")
 
 
 def _labels(group: Sequence[Side]) -> list[str]:

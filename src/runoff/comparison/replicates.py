@@ -124,8 +124,10 @@ def _measure(found: Sequence[StoredMeasure]) -> StoredMeasure | None:
     }
     clusters = [first.clusters.get(example, example) for example in examples]
     run = mean([values[example][0] for example in examples], clusters, unit=first.unit)
-    flags = tuple(dict.fromkeys(flag for one in found for flag in one.flags))
-    return replace(first, run=run, per_example=values, flags=flags)
+    flags, remarks = (
+        tuple(dict.fromkeys(text for one in found for text in getattr(one, name))) for name in ("flags", "remarks")
+    )
+    return replace(first, run=run, per_example=values, flags=flags, remarks=remarks)
 
 
 def seed_differences(

@@ -58,8 +58,8 @@ class Yardstick:
     margin: the smallest difference that matters, in the unit. lower_is_better: None where neither is (the author's own
     value is the best); then it is shown and never ranked by. pairs: (a, b) -> a - b for every two labels in both
     orders; empty where the measure is not a mean over examples. not_worse: labels that the data can't tell from the
-    best one. flags: by label, sentences that the number alone would hide. seeds: (a, b) -> a - b over runs that differ
-    in their seed, where runs were grouped into settings; b may be the base.
+    best one. flags, remarks: by label, sentences that warn of the number, or explain it. seeds: (a, b) -> a - b over
+    runs that differ in their seed, where runs were grouped into settings; b may be the base.
     """
 
     key: str
@@ -76,6 +76,7 @@ class Yardstick:
     not_worse: tuple[str, ...]
     flags: Mapping[str, tuple[str, ...]]
     cannot_see: str
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seeds: Mapping[tuple[str, str], SeedDifference] = field(default_factory=dict)
 
     @property
@@ -172,6 +173,7 @@ def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:
         not_worse=_not_worse(labels, values, clusters, lower) if examples and lower is not None else tuple(labels),
         flags={label: measures[label].flags for label in measures},
         cannot_see=one.cannot_see,
+        remarks={label: measures[label].remarks for label in measures},
     )
 
 

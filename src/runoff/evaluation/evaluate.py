@@ -14,6 +14,7 @@ from typing import Any
 from runoff.engines import Base
 from runoff.engines.scoring import ScoredRow
 from runoff.evaluation.answering import Answering, answer_all
+from runoff.evaluation.answers import Answer, read_answers
 from runoff.evaluation.samples import training_rows
 from runoff.evaluation.scoring import EXAMPLES, score_all
 from runoff.evaluation.session import adapter_sha256, open_session
@@ -56,10 +57,9 @@ class Evaluation:
         rows = read_jsonl(path) if path.exists() else []
         return {row["sha256"]: Example(row["question"], row["reference"]) for row in rows}
 
-    def answers(self, *, base: bool = False) -> dict[str, str]:
-        """Generated answers of the run or the base, by the first 16 digits of the row's hash; empty without any."""
-        path = self.folder / ("base-answers.jsonl" if base else "answers.jsonl")
-        return {row["example"]: row["text"] for row in read_jsonl(path)} if path.exists() else {}
+    def answers(self, *, base: bool = False) -> tuple[Answer, ...]:
+        """Generated answers of the run or the base to the test questions; empty without any."""
+        return read_answers(self.folder / ("base-answers.jsonl" if base else "answers.jsonl"))
 
 
 def evaluate(

@@ -6,14 +6,15 @@ Must not: mark, order or render.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runoff.engines import Base
 from runoff.engines.generation import Sampling
 from runoff.errors import RunError
-from runoff.evaluation.answers import Answer, read_answers
+from runoff.evaluation.answers import Answer
 from runoff.evaluation.evaluate import Evaluation, load_evaluations
 from runoff.evaluation.generating import generate_answers
 from runoff.evaluation.material import BASE, Material, TrainingRow
@@ -21,16 +22,32 @@ from runoff.evaluation.samples import training_rows
 from runoff.evaluation.suite import load_prompts
 from runoff.runs import Run
 
-__all__ = ["Gathered", "gather_prompted", "gather_stored", "material_of", "shared_evaluations"]
+__all__ = [
+    "Gathered",
+    "Rows",
+    "gather_prompted",
+    "gather_stored",
+    "material_of",
+    "shared_evaluations",
+    "together",
+    "trained_on",
+]
+
+Rows = tuple[TrainingRow, ...]
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Answers by label with what the badges need. place: of the prompts. notes: sentences for the reader."""
+    """Answers by label with what the badges need.
+
+    place: of the prompts. notes: sentences for the reader. trained_on: the training rows of each run, by label; those
+    of all runs together are the material's.
+    """
 
     material: Material
     place: str
     notes: tuple[str, ...] = ()
+    trained_on: Mapping[str, Rows] = field(default_factory=dict)
 
 
 def gather_stored(runs: Sequence[Run]) -> Gathered:
@@ -40,7 +57,9 @@ def gather_stored(runs: Sequence[Run]) -> Gathered:
         RunError: a run has none, or the runs have none to the same test set.
     """
     evaluations = shared_evaluations(runs)
-    return Gathered(material_of(runs, evaluations), evaluations[0].test["place"], tuple(_notes(evaluations)))
+    own = trained_on({run.name: run for run in runs})
+    material = Material(_answers(runs, evaluations), together(own))
+    return Gathered(material, evaluations[0].test["place"], tuple(_notes(evaluations)), own)
 
 
 def gather_prompted(
@@ -61,8 +80,9 @@ def gather_prompted(
     """
     answers = generate_answers(runs, prompts, Sampling(max_tokens), base=base, say=say)
     checked = load_prompts(Path(prompts)) if prompts.endswith((".yaml", ".yml")) else ()
-    material = Material({label: tuple(some) for label, some in answers.items()}, _training(runs[0]), prompts=checked)
-    return Gathered(material, prompts)
+    own = trained_on({run.name: run for run in runs})
+    material = Material({label: tuple(some) for label, some in answers.items()}, together(own), prompts=checked)
+    return Gathered(material, prompts, trained_on=own)
 
 
 def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
@@ -86,15 +106,32 @@ def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
 
 
 def material_of(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> Material:
-    """The stored answers of the base and of each run, and the rows that the first run was trained on."""
-    answers: dict[str, tuple[Answer, ...]] = {BASE: read_answers(evaluations[0].folder / "base-answers.jsonl")}
-    for run, one in zip(runs, evaluations, strict=True):
-        answers[run.name] = read_answers(one.folder / "answers.jsonl")
-    return Material(answers, _training(runs[0]))
+    """The stored answers of the base and of each run, and the rows that any of the runs was trained on."""
+    return Material(_answers(runs, evaluations), together(trained_on({run.name: run for run in runs})))
 
 
-def _training(run: Run) -> tuple[TrainingRow, ...]:
-    return tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(run))
+def trained_on(runs: Mapping[str, Run]) -> dict[str, Rows]:
+    """The rows that each run was trained on, as far as they are at hand; a file that runs share is read once."""
+    read: dict[tuple[Any, Any], Rows] = {}
+    found = {}
+    for label, run in runs.items():
+        recorded = run.identity.data.get("train") or {}
+        key = (recorded.get("place"), recorded.get("sha256"))
+        if key not in read:
+            read[key] = tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(run))
+        found[label] = read[key]
+    return found
+
+
+def together(own: Mapping[str, Rows]) -> Rows:
+    """What any of the runs was trained on, each row once; the rows as they are where the runs share them."""
+    apart = list({id(rows): rows for rows in own.values()}.values())
+    return apart[0] if len(apart) == 1 else tuple(dict.fromkeys(row for rows in apart for row in rows))
+
+
+def _answers(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> dict[str, tuple[Answer, ...]]:
+    own = {run.name: one.answers() for run, one in zip(runs, evaluations, strict=True)}
+    return {BASE: evaluations[0].answers(base=True), **own}
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[str]:

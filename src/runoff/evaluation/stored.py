@@ -37,7 +37,10 @@ JUDGE_DECISIONS = "judge-decisions.jsonl"
 
 @dataclass(frozen=True)
 class StoredMeasure:
-    """One measure of one run between its two anchors; per_example: example -> (run's value, base's value)."""
+    """One measure of one run between its two anchors.
+
+    per_example: example -> (run's value, base's value). flags: what warns of the number. remarks: what explains it.
+    """
 
     key: str
     title: str
@@ -52,6 +55,7 @@ class StoredMeasure:
     per_example: dict[str, tuple[float, float]]
     clusters: dict[str, str]
     flags: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, result: MeasureResult, label: str, clusters: dict[str, str]) -> Self:
@@ -79,7 +83,8 @@ class StoredMeasure:
         """The inverse of `asdict` through JSON."""
         estimates = {name: Estimate.from_json(body[name]) for name in ("base", "author", "run")}
         pairs = {example: (float(pair[0]), float(pair[1])) for example, pair in body["per_example"].items()}
-        return cls(**{**body, **estimates, "per_example": pairs, "flags": tuple(body["flags"])})
+        said = {name: tuple(body.get(name, ())) for name in ("flags", "remarks")}
+        return cls(**{**body, **estimates, **said, "per_example": pairs})
 
 
 def store_measures(

@@ -21,6 +21,7 @@ __all__ = [
     "Commands",
     "Paragraph",
     "Report",
+    "Role",
     "Section",
     "Series",
     "Span",
@@ -45,13 +46,16 @@ class Cell:
             object.__setattr__(self, "value", None)
 
 
+Role = Literal["plain", "verdict", "warning", "blocking"]
+
+
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """One sentence or a few. `cites`: the facts it was computed from. `role` tells a rendering what it is for."""
 
     text: str
     cites: tuple[str, ...] = ()
-    role: Literal["plain", "verdict", "good", "warning", "blocking"] = "plain"
+    role: Role = "plain"
     kind: Literal["paragraph"] = "paragraph"
 
     def __post_init__(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
-from runoff.evaluation.side_by_side import BADGES, REFERENCE, Group, Prompted, Shown, SideBySide
-from runoff.report.model import Block, Paragraph, Report, Section, Span, Table, Text, Texts, cell
+from runoff.evaluation.side_by_side import BADGES, REFERENCE, Group, Prompted, SideBySide
+from runoff.plan.findings.check import count_of
+from runoff.report.model import Block, Paragraph, Report, Section, Table, Texts, cell
 from runoff.report.numbers import percent_text
+from runoff.report.said import texts, what_marks_mean
 
 __all__ = ["side_by_side_report"]
 
@@ -36,14 +37,11 @@ def _overview(found: SideBySide) -> Iterator[Block]:
     several = len(found.runs) > 1
     who = "the runs" if several else f"{found.runs[0]} and the base"
     yield Paragraph(
-        f"{_counted(len(found.prompts), 'prompt')} from {found.place}, {_counted(len(found.groups), 'source')}. "
+        f"{count_of(len(found.prompts), 'prompt')} from {found.place}, {count_of(len(found.groups), 'source')}. "
         f"Sources, and the prompts in each, stand in the order in which the answers of {who} disagree: by the share "
         "of words that they do not have in common."
     )
-    yield Paragraph(
-        f"Highlighted words (bold in Markdown and in a terminal) differ from {_against(found)}. Underlined words "
-        "(italics in Markdown) stand in one training answer too, 8 or more in a row."
-    )
+    yield Paragraph(what_marks_mean(_against(found)))
     yield _badge_table(found)
 
 
@@ -77,27 +75,6 @@ def _heading(group: Group) -> str:
 
 
 def _texts(one: Prompted, found: SideBySide) -> Texts:
-    shown = tuple(
-        Text(said.label, _spans(said), tuple(b.text for b in said.badges), _note(said, one)) for said in one.shown
-    )
     answers = {tuple(word.text for word in said.words) for said in one.shown if said.label in found.runs}
     same = "All runs answer the same, word for word." if len(found.runs) > 1 and len(answers) == 1 else ""
-    return Texts(one.question, shown, same or f"Disagreement {percent_text(one.disagreement)}.")
-
-
-def _note(said: Shown, one: Prompted) -> str:
-    if said.label == one.against:
-        return f"{_counted(len(said.words), 'word')}; the others are marked against it"
-    return f"{_counted(len(said.words), 'word')}, {said.differing} differ"
-
-
-def _spans(said: Shown) -> tuple[Span, ...]:
-    """Neighbouring words with the same marks are one span."""
-    return tuple(
-        Span("".join(word.text for word in some), *marks)
-        for marks, some in groupby(said.words, key=lambda word: (word.differs, word.copied))
-    )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return texts(one, same or f"Disagreement {percent_text(one.disagreement)}.")

@@ -123,16 +123,14 @@ def overfitting(seen: Lookout) -> Iterator[Alarm]:
             "A601",
             f"Overfitting: the validation loss is {now.value:.4f} ({now.low:.4f} to {now.high:.4f}) above that after "
             f"iteration {best.iteration}, beyond the noise of its {now.n} rows, for the second time in a row.",
-            "Stop here (Ctrl-C; the best adapter is kept), or let early_stopping: true do it; next time fewer epochs, "
-            "a lower learning_rate or some lora_parameters.dropout.",
+            "Going on won't help (Ctrl-C ends it; the best adapter is kept). Next time: early_stopping: true, fewer "
+            "epochs, a lower learning_rate or some lora_parameters.dropout.",
         )
 
 
 def divergence(seen: Lookout) -> Iterator[Alarm]:
     """A602: the training loss has risen for good, or training has made the validation worse than no training."""
-    cure = (
-        f"Stop here, and start again with a lower learning_rate (it is {seen.learning_rate:g}) or max_grad_norm: 1.0."
-    )
+    cure = f"Train again with a lower learning_rate (it is {seen.learning_rate:g}) or max_grad_norm: 1.0."
     if _rose(seen.training):
         lowest, recent = min(_middles(seen.training[:-3])), min(seen.training[-3:])
         text = (

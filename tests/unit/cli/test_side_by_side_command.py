@@ -62,7 +62,7 @@ def test_other_prompts_are_answered_once_and_their_checks_become_badges(root: Pa
     first = gather_prompted(runs, str(prompts), max_tokens=8, base=FakeBase())
     again = gather_prompted(runs, str(prompts), max_tokens=8, base=NoBase())
     assert first.material.answers == again.material.answers
-    (prompt,) = side_by_side(again.material, place=again.place).prompts
+    (prompt,) = side_by_side(again).prompts
     assert [said.label for said in prompt.shown] == ["base", "long", "short"]
     assert all("fails check: contains hi" in [badge.text for badge in said.badges] for said in prompt.shown)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, TrainingRow
-from runoff.evaluation.side_by_side import SideBySide, side_by_side
+from runoff.evaluation.side_by_side import Gathered, SideBySide, side_by_side
 from runoff.report import Report, write_report
 from runoff.report.html import to_html
 from runoff.report.json_report import to_json
@@ -40,7 +40,7 @@ def found(*, hostile: bool = False) -> SideBySide:
         )
         for label, texts in answers.items()
     }
-    return side_by_side(Material(rows, TRAINING), place="test.jsonl", notes=("Read with care.",))
+    return side_by_side(Gathered(Material(rows, TRAINING), "test.jsonl", ("Read with care.",)))
 
 
 @pytest.fixture(scope="module")

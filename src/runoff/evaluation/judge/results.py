@@ -12,6 +12,7 @@ from runoff.evaluation.judge.criteria import Criterion
 from runoff.evaluation.judge.deciding import Decision
 from runoff.evaluation.judge.exam import Exam
 from runoff.evaluation.stored import StoredMeasure
+from runoff.plan.findings.check import count_of
 
 __all__ = ["DIMENSION", "against_base", "head_to_head"]
 
@@ -43,7 +44,8 @@ def against_base(
         run=_estimate(exam, decisions),
         per_example={example: (score, 0.0) for example, score in scores.items()} if exam.passed else {},
         clusters=_clusters(decisions),
-        flags=(_told(criterion, "the base", decisions), *warnings) if exam.passed else (failed,),
+        flags=(*_missing(criterion, "the base", decisions), *warnings) if exam.passed else (failed,),
+        remarks=(_told(criterion, "the base", decisions),) if exam.passed else (),
     )
 
 
@@ -53,6 +55,7 @@ def head_to_head(
     """A run's answers against each other run's, all together; shown, not ranked by: the base has no part in it."""
     together = [one for some in decisions.values() for one in some]
     told = tuple(_told(criterion, other, some) for other, some in decisions.items())
+    missing = tuple(flag for other, some in decisions.items() for flag in _missing(criterion, other, some))
     nobody = Estimate.unknown_because("only runs were put against each other", UNIT)
     return StoredMeasure(
         key=f"judge_{criterion.key}_head_to_head",
@@ -67,7 +70,8 @@ def head_to_head(
         run=_estimate(exam, together),
         per_example={},
         clusters={},
-        flags=told if exam.passed else (),
+        flags=missing if exam.passed else (),
+        remarks=told if exam.passed else (),
     )
 
 
@@ -95,18 +99,28 @@ def _author(exam: Exam) -> Estimate:
     return _estimate(exam, exam.author_over_base)
 
 
+def _missing(criterion: Criterion, other: str, decisions: Sequence[Decision]) -> tuple[str, ...]:
+    """What was lost is no random part: what makes a judge mumble may be one side's answers."""
+    missing = sum(one.missing for one in decisions)
+    if not missing:
+        return ()
+    of = count_of(len(decisions), "question")
+    return (f"{criterion.title} against {other}: no verdict could be read on {missing} of {of}; they are left out.",)
+
+
 def _told(criterion: Criterion, other: str, decisions: Sequence[Decision]) -> str:
-    """Counts before shares: wins, losses, ties, what is missing, position, length."""
+    """Counts before shares: wins, losses, ties, position, length."""
     known = [one for one in decisions if not one.missing]
     wins, losses = (sum(one.score == value for one in known) for value in (1, -1))
     split = sum(not one.consistent for one in known)
     first = [verdict for one in known if len(one.verdicts) == 2 for verdict in one.verdicts if verdict != "TIE"]
     decided = [one for one in known if one.score]
     longer = sum((len(one.pair.first) > len(one.pair.second)) == (one.score == 1) for one in decided)
-    missing = len(decisions) - len(known)
+    lost = "1 loss" if losses == 1 else f"{losses} losses"
     return (
-        f"{criterion.title} against {other}: {wins} wins, {losses} losses, {len(known) - wins - losses} ties (in "
-        f"{split} the two orders contradict each other) on {len(known)} of {len(decisions)} questions; {missing} "
-        f"verdicts missing; the first place was chosen in {first.count('A')} of {len(first)} calls, the longer answer "
-        f"won {longer} of {len(decided)}."
+        f"{criterion.title} against {other}: {count_of(wins, 'win')}, {lost} and "
+        f"{count_of(len(known) - wins - losses, 'tie')} on the {len(known)} of {count_of(len(decisions), 'question')} "
+        f"with a verdict in both orders, which contradict each other in {split}. The first place was chosen in "
+        f"{first.count('A')} of {count_of(len(first), 'call')}; the longer answer won {longer} of "
+        f"{count_of(len(decided), 'decided pair')}."
     )

@@ -5,17 +5,17 @@ Must not: read files, generate, or render.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runoff.errors import RunError
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.material import AUTHOR, BASE, Material
-from runoff.evaluation.measures.copying import TrainingSpans, training_spans
-from runoff.evaluation.side_by_side.badges import Badge, badges
+from runoff.evaluation.gather import Gathered
+from runoff.evaluation.material import AUTHOR, BASE
+from runoff.evaluation.side_by_side.badges import Badge, Ground, badges, grounds
 from runoff.evaluation.side_by_side.marking import Word, disagreement, marked_words
 
-__all__ = ["REFERENCE", "Group", "Prompted", "Shown", "SideBySide", "side_by_side"]
+__all__ = ["REFERENCE", "Group", "Prompted", "Shown", "SideBySide", "prompted", "side_by_side"]
 
 REFERENCE = "reference"
 
@@ -83,20 +83,15 @@ class SideBySide:
         return sum(any(badge.kind == kind for badge in shown.badges) for shown in found)
 
 
-def side_by_side(
-    material: Material, *, place: str, against: str = REFERENCE, notes: tuple[str, ...] = ()
-) -> SideBySide:
+def side_by_side(found: Gathered, *, against: str = REFERENCE) -> SideBySide:
     """Every prompt that the base and all runs have answered.
 
-    Args:
-        material: answers of the base and the runs, and what the badges need (training rows, prompts with checks).
-        place: where the prompts come from, for the heading.
-        against: the column that the word marks refer to; where a prompt has no reference, the base.
-        notes: sentences to show above everything.
+    against: the column that the word marks refer to; where a prompt has no reference, the base.
 
     Raises:
         RunError: no such column, or no prompt that all have answered.
     """
+    material = found.material
     columns = (REFERENCE, BASE, *material.runs)
     if against not in columns:
         raise RunError(f"--against {against}: is none of {', '.join(columns)}.")
@@ -107,33 +102,35 @@ def side_by_side(
     shared = [example for example in by_label[BASE] if all(example in by_label[label] for label in material.runs)]
     if not shared:
         raise RunError("no prompt was answered by the base and by every run, so nothing stands side by side.")
-    spans = training_spans(material.training) if material.training else None
+    own = grounds(material, found.trained_on, columns)
     prompts: dict[str | None, list[Prompted]] = {}
     for example in shared:
-        answers = {label: own[example] for label, own in by_label.items() if example in own}
-        prompts.setdefault(answers[BASE].source, []).append(_prompted(material, answers, against, spans))
+        answers = {label: some[example] for label, some in by_label.items() if example in some}
+        prompts.setdefault(answers[BASE].source, []).append(prompted(answers, own, against))
     groups = [Group(source, tuple(_most_first(some))) for source, some in prompts.items()]
     groups.sort(key=lambda group: (-group.disagreement, group.source or ""))
     shown = tuple(label for label in columns if by_label[label])
-    return SideBySide(material.runs, shown, tuple(groups), place, notes)
+    return SideBySide(material.runs, shown, tuple(groups), found.place, found.notes)
 
 
-def _prompted(material: Material, answers: dict[str, Answer], against: str, spans: TrainingSpans | None) -> Prompted:
+def prompted(answers: Mapping[str, Answer], own: Mapping[str, Ground], against: str = REFERENCE) -> Prompted:
+    """One prompt; answers: by column, in the order to be shown. own: each column's ground."""
     against = against if against in answers else BASE
-    runs = [answers[label].text for label in material.runs]
+    texts = [one.text for label, one in answers.items() if label != REFERENCE]
+    asked = next(iter(answers.values()))
     return Prompted(
-        answers[BASE].example,
-        answers[BASE].question,
+        asked.example,
+        asked.question,
         against,
         tuple(
             Shown(
                 label,
-                marked_words(one.text, None if label == against else answers[against].text, spans),
-                badges(material, one),
+                marked_words(one.text, None if label == against else answers[against].text, own[label].spans),
+                badges(own[label], one),
             )
             for label, one in answers.items()
         ),
-        disagreement(runs if len(runs) > 1 else [answers[BASE].text, *runs]),
+        disagreement(texts[1:] if len(texts) > 2 else texts),  # of several runs the base is left out
     )
 
 

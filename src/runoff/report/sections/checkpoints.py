@@ -1,4 +1,4 @@
-"""What the curves and the kept validation rows of one run say: best checkpoint, overfitting, stability."""
+"""What the curves and the kept validation rows of one run say: alarms, best checkpoint, overfitting, stability."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ __all__ = ["curve_sentences"]
 
 
 def curve_sentences(found: CurveFacts) -> Iterator[Block]:
-    """In the order: broken losses, shape, gap, end against best, checkpoints."""
+    """In the order: alarms, broken losses, shape, gap, end against best, checkpoints."""
     cites = (f"{found.label}.metrics",)
+    yield from _alarms(found)
     if found.not_finite:
         losses = "loss is not a number" if found.not_finite == 1 else "losses are not numbers"
         yield Paragraph(f"{found.label}: {found.not_finite} reported {losses} (nan or inf).", cites, "warning")
@@ -28,6 +29,19 @@ def curve_sentences(found: CurveFacts) -> Iterator[Block]:
     yield from _end(found)
     if found.checkpoints is not None:
         yield from _checkpoints(found.label, found.checkpoints)
+
+
+def _alarms(found: CurveFacts) -> Iterator[Block]:
+    """Each with the fact it rests on and what to do, as the training wrote it; and whether it is of what ships."""
+    for row in found.alarms:
+        when = f" after iteration {row.iteration}" if row.iteration is not None else ""
+        kept = found.kept_iteration
+        which = f" The adapter that was kept is the one after iteration {kept}." if kept is not None else ""
+        yield Paragraph(
+            f"{found.label}, alarm{when}: {row.text}{which}",
+            (f"{found.label}.metrics", f"{found.label}.result.adapter_iteration"),
+            "warning",
+        )
 
 
 def _shape(found: CurveFacts) -> Iterator[Block]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
+from runoff.comparison.facts import listed
 from runoff.report.model import Block, Commands, Paragraph, Table, cell, words
 from runoff.report.sections.cells import known_text
 from runoff.report.sections.settings import DECLARED
+from runoff.runs import MetricRow
 
 __all__ = ["change", "commands", "provenance", "summary", "the_verdict"]
 
@@ -20,6 +22,19 @@ def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     if blocking:
         topics = ", ".join(dict.fromkeys(check.topic for check in blocking))
         yield Paragraph(f"Not everything may be compared ({topics}): see below.", role="warning")
+    alarmed = [f"{one.label} ({_names(one.alarms)})" for one in comparison.curve_facts if one.alarms]
+    if alarmed:
+        yield Paragraph(
+            f"The training of {listed(alarmed)} raised an alarm: see Training metrics.",
+            tuple(f"{one.label}.metrics" for one in comparison.curve_facts if one.alarms),
+            "warning",
+        )
+
+
+def _names(alarms: Sequence[MetricRow]) -> str:
+    """`A601 overfitting`, as the text of an alarm begins."""
+    heads = [(row.text or "").partition(":")[0].partition(" ") for row in alarms]
+    return ", ".join(f"{code} {word.lower()}" for code, _, word in heads)
 
 
 def the_verdict(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:

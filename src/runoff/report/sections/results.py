@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from runoff.comparison import Comparison, Verdict
 from runoff.comparison.challengers import Challenge
-from runoff.comparison.examples import examples
+from runoff.comparison.examples import EACH
 from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.report.arrange import pairs_to_show
-from runoff.report.model import Block, Cell, Paragraph, Table, cell
-from runoff.report.numbers import (
-    interval_text,
-    loss_text,
-    p_text,
-    percent_text,
-    signed_text,
-)
-from runoff.report.sections.cells import (
-    loss_cell,
-)
+from runoff.report.model import Block, Cell, Paragraph, Role, Table, cell
+from runoff.report.numbers import interval_text, loss_text, p_text, percent_text, signed_text
+from runoff.report.said import texts, what_marks_mean
 
 __all__ = ["answers", "results", "telling_examples"]
 
@@ -155,9 +147,15 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         columns = ("measure", "base", *labels, "author", "finding")
         yield Table(dimension, columns, rows, (False, *(True for _ in range(len(labels) + 2)), False))
         for one in found:
-            for label, flags in one.flags.items():
-                for flag in flags:
-                    yield Paragraph(f"{label}: {flag}", (f"{label}.measures.{one.key}",), "warning")
+            yield from _told(one.key, one.flags, "warning")
+            yield from _told(one.key, one.remarks, "plain")
+
+
+def _told(key: str, said: Mapping[str, Sequence[str]], role: Role) -> Iterator[Paragraph]:
+    """What an evaluation had to say of a measure of each run."""
+    for label, texts_of_run in said.items():
+        for text in texts_of_run:
+            yield Paragraph(f"{label}: {text}", (f"{label}.measures.{key}",), role)
 
 
 def _measured(estimate: Estimate) -> Cell:
@@ -189,14 +187,14 @@ def _winner(one: Yardstick) -> str:
 
 def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """The answers that speak most for the leader, and those that speak most against it."""
-    for told in examples(comparison.evidence):
-        rows = [
-            (cell("question"), cell(told.question), cell("")),
-            (cell("the author's answer"), cell(told.reference), cell("")),
-            *(
-                (cell(label), cell(told.answers.get(label, "not generated")), loss_cell(loss))
-                for label, loss in told.losses.items()
-            ),
-        ]
-        columns = ("who", "text", "loss of the author's answer")
-        yield Table(f"{told.kind}, source {told.source}", columns, tuple(rows), (False, False, True))
+    if not comparison.examples:
+        return
+    leader, rival = comparison.examples[0].leader, comparison.examples[0].rival
+    yield Paragraph(
+        f"The questions whose reference answer {leader} predicts best and worst compared with {rival}, "
+        f"{EACH} of each at most. {what_marks_mean('the reference')}",
+    )
+    for told in comparison.examples:
+        speaks = f"For {leader}, against {rival}" if told.ahead else f"Against {leader}, for {rival}"
+        losses = {label: f"loss of the reference {loss_text(loss)}" for label, loss in told.losses.items()}
+        yield texts(told.said, f"{speaks}. Source: {told.source}.", losses)

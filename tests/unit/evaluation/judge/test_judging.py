@@ -97,13 +97,12 @@ def test_an_honest_judge_passes_its_exam_and_tells_the_runs_apart(runs: list[Run
     assert style["good"].base.value == 0.0
     assert style["good"].author.value == 1.0
     assert style["good"].dimension == DIMENSION
-    assert (
-        style["good"]
-        .flags[0]
-        .startswith(
-            "Style against the base: 12 wins, 0 losses, 0 ties (in 0 the two orders contradict each other) on 12 of 12"
-        )
+    assert style["good"].remarks == (
+        "Style against the base: 12 wins, 0 losses and 0 ties on the 12 of 12 questions with a verdict in both orders, "
+        "which contradict each other in 0. The first place was chosen in 12 of 24 calls; the longer answer won 0 of "
+        "12 decided pairs.",
     )
+    assert style["good"].flags == ()
     head = {run: measures["judge_style_head_to_head"].run.value for run, measures in found.items()}
     assert head == {"good": 1.0, "bad": -1.0}
 
@@ -168,7 +167,9 @@ def test_what_can_not_be_read_is_missing_and_never_a_tie(runs: list[Run]) -> Non
         judge(runs, script)
     style = measured(runs)["good"]["judge_style"]
     assert (style.run.value, style.run.n, len(style.per_example)) == (1.0, 6, 6)
-    assert "on 6 of 12 questions; 6 verdicts missing" in style.flags[0]
+    assert style.flags[0] == (
+        "Style against the base: no verdict could be read on 6 of 12 questions; they are left out."
+    )
 
 
 def test_a_rough_server_changes_no_number(runs: list[Run], server: Script) -> None:
@@ -229,9 +230,9 @@ def test_a_judge_of_the_bases_family_is_named(runs: list[Run], server: Script) -
     server.models = [{"id": "HuggingFaceTB/SmolLM2-1.7B-Instruct"}]
     judging = Judging(server.address, "HuggingFaceTB/SmolLM2-1.7B-Instruct", questions=12)
     judge_runs(runs, evaluations(runs), judging, patience=PATIENT)
-    assert "seem to be of one family" in measured(runs)["good"]["judge_style"].flags[1]
+    assert "seem to be of one family" in measured(runs)["good"]["judge_style"].flags[0]
     judge(runs, server)
-    assert len(measured(runs)["good"]["judge_style"].flags) == 1
+    assert measured(runs)["good"]["judge_style"].flags == ()
 
 
 def test_without_answers_there_is_nothing_to_judge(runs: list[Run], server: Script) -> None:

@@ -11,7 +11,7 @@ from runoff.errors import RunError
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, TrainingRow
 from runoff.evaluation.measures.copying import training_spans
-from runoff.evaluation.side_by_side import BADGES, SideBySide, side_by_side
+from runoff.evaluation.side_by_side import BADGES, Badge, Gathered, SideBySide, grounds, side_by_side
 from runoff.evaluation.side_by_side.badges import badges
 from runoff.evaluation.side_by_side.marking import disagreement, marked_words
 from runoff.evaluation.suite import Prompt
@@ -32,9 +32,13 @@ def answer(example: str, text: str, *, source: str | None = "ovens", reference: 
     return Answer(example, source, f"May I warm {example}?", reference, text)
 
 
+def earned(material: Material, one: Answer) -> tuple[Badge, ...]:
+    return badges(grounds(material, {}, ("base",))["base"], one)
+
+
 def shown(runs: dict[str, list[Answer]], base: list[Answer], against: str = "reference") -> SideBySide:
     material = Material({"base": tuple(base), **{label: tuple(some) for label, some in runs.items()}}, TRAINING)
-    return side_by_side(material, place="test.jsonl", against=against)
+    return side_by_side(Gathered(material, "test.jsonl"), against=against)
 
 
 def test_the_most_disagreeing_prompts_come_first_and_sources_stay_together() -> None:
@@ -136,22 +140,22 @@ TEXTS = {
 @pytest.mark.parametrize("kind", [kind for kind, _ in BADGES])
 def test_each_badge_is_earned_by_its_fault_and_by_no_other(kind: str) -> None:
     material = Material({"base": (EARNED[kind],)}, WIDE, prompts=PROMPTS)
-    assert [badge.text for badge in badges(material, EARNED[kind])] == [TEXTS[kind]]
+    assert [badge.text for badge in earned(material, EARNED[kind])] == [TEXTS[kind]]
 
 
 def test_a_good_answer_earns_none() -> None:
     good = answer("a", GOOD)
-    assert badges(Material({"base": (good,)}, WIDE, prompts=PROMPTS), good) == ()
+    assert earned(Material({"base": (good,)}, WIDE, prompts=PROMPTS), good) == ()
 
 
 def test_an_empty_answer_says_so() -> None:
     empty = answer("a", "")
-    assert "leaks: nothing was said" in [badge.text for badge in badges(Material({"base": (empty,)}, WIDE), empty)]
+    assert "leaks: nothing was said" in [badge.text for badge in earned(Material({"base": (empty,)}, WIDE), empty)]
 
 
 def test_a_no_where_the_author_says_yes_is_named() -> None:
     no = answer("a", GOOD.replace("Yes", "No"))
-    found = badges(Material({"base": (no,)}), no)
+    found = earned(Material({"base": (no,)}), no)
     assert [badge.text for badge in found] == ["lost facts: says no where the author says the opposite"]
 
 
