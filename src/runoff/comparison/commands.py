@@ -20,13 +20,14 @@ __all__ = ["TrainCommand", "next_commands", "train_command"]
 
 def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
     """Measuring what is missing first, then a second seed of each run."""
-    references = " ".join(shlex.quote(side.reference) for side in comparison.sides)
-    measurable = all(side.run.folder.has_adapter for side in comparison.sides)
+    usable = [side for side in comparison.sides if side.run.folder.has_adapter]
+    references = " ".join(shlex.quote(side.reference) for side in usable)
     if comparison.evidence.missing:
-        if measurable:
+        if len(usable) > 1:
             yield f"runoff evaluate {references}" + ("" if aim is Aim.GENERALIZATION else " --generate")
+            yield f"runoff compare {references}" + ("" if aim is Aim.GENERALIZATION else f" --aim {aim.value}")
         return
-    if measurable and unmeasured(comparison.evidence.measures):
+    if len(usable) == len(comparison.sides) and unmeasured(comparison.evidence.measures):
         yield f"runoff evaluate {references} --generate"
     if not comparison.groups:
         yield from _seeds(comparison.sides)

@@ -253,14 +253,21 @@ def early_end(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
                 yield Check("status", "warning", Sentence(text, (f"{side.label}.findings.I108",)))
 
 
+_UNFINISHED = {"running": "is still running", "interrupted": "was interrupted", "failed": "failed"}
+
+
 def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     """A run that has not ended is compared as far as it went."""
     for side in sides:
         status = side.run.identity.status
-        if status in ("running", "interrupted", "failed"):
+        if status in _UNFINISHED:
             done = max((row.iteration or 0 for row in side.run.metrics), default=0)
             planned = side.count("iterations").value
-            text = f"{side.label} is {status} (iteration {done} of {planned}); it is compared as far as it went."
+            text = (
+                f"{side.label} {_UNFINISHED[status]} (iteration {done} of {planned}); it is compared as far as it went."
+            )
+            if status == "failed" and side.run.identity.result.get("reason"):
+                text += f" What it ended with: {side.run.identity.result['reason']}"
             yield Check("status", "warning", Sentence(text, (f"{side.label}.status",)))
 
 

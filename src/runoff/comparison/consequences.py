@@ -145,7 +145,7 @@ def _validations(sides: Sequence[Side]) -> Sentence | None:
         return None
     rows = _numbers(sides, "validation_rows") or {}
     parts = [
-        f"{label} {count:,.0f}" + (f" of {count_of(int(rows[label]), 'row')} each" if label in rows else "")
+        f"{label} {count:,.0f}" + (f" times {count_of(int(rows[label]), 'row')}" if label in rows else "")
         for label, count in times.items()
     ]
     tools = {(side.run.identity.imported or {}).get("tool") for side in sides}

@@ -26,7 +26,8 @@ class CurveFacts:
 
     rise: last minus best validation over the kept rows; checkpoints: all of them. None where no rows were kept.
     training: the shape of the reported training losses, None for too few. alarms: what the training said of itself
-    while it ran, at any start. kept_iteration: that of the adapter that ships.
+    while it ran, at any start. kept_iteration: that of the adapter that ships. ended: whether it is known to have come
+    to its end, and not by a failure.
     """
 
     label: str
@@ -44,6 +45,14 @@ class CurveFacts:
     training: Shape | None
     alarms: tuple[MetricRow, ...]
     kept_iteration: int | None
+    ended: bool
+
+    @property
+    def gap(self) -> float | None:
+        """The last validation loss minus the last training loss; None where one is missing."""
+        if self.last_validation is None or self.last_training is None:
+            return None
+        return self.last_validation - self.last_training
 
     @property
     def ends_worse_than_best(self) -> bool:
@@ -80,6 +89,7 @@ def curve_facts(side: Side) -> CurveFacts:
         training=shape([row.nats_per_target_token or 0.0 for row in training]),
         alarms=tuple(row for row in side.run.metrics if row.kind == "alarm" and row.text),
         kept_iteration=side.run.identity.result.get("adapter_iteration"),
+        ended=side.run.identity.status in ("finished", "imported"),
     )
 
 

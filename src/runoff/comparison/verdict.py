@@ -16,7 +16,7 @@ from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
-from runoff.comparison.facts import Sentence, both, listed
+from runoff.comparison.facts import Sentence, Side, both, listed
 from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.separation import separation
@@ -81,16 +81,28 @@ def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
             0, Sentence(f"{listed(without)} {'has' if len(without) == 1 else 'have'} no recorded metrics at all.")
         )
     change = [Sentence("Measuring all runs on the same held-out rows would give a first answer.")]
-    weightless = [side.label for side in comparison.sides if not side.run.folder.has_adapter]
-    if weightless:
-        text = f"{listed(weightless)} can't be measured as {'it is' if len(weightless) == 1 else 'they are'}: the "
-        text += "adapter's weights are not among the files. Import them with the rest, or train again."
-        change.append(Sentence(text, tuple(f"{label}.adapter" for label in weightless)))
+    change += _weightless(comparison.sides)
     separated = separation(comparison)
     if separated is not None:
         change.append(separated.sentence)
     commands = tuple(next_commands(comparison, aim))
     return Verdict(aim, Decision.INSUFFICIENT, None, headline, tuple(because), tuple(change), commands)
+
+
+def _weightless(sides: Sequence[Side]) -> Iterator[Sentence]:
+    """What can't be measured, and why: a file that was not imported, or a run that ended before it had one."""
+    for imported, why in (
+        (True, "the adapter's weights are not among the files. Import them with the rest, or train again."),
+        (False, "no adapter was kept before the training ended. Train again, or compare the others without."),
+    ):
+        found = [
+            side.label
+            for side in sides
+            if not side.run.folder.has_adapter and (side.run.identity.imported is not None) is imported
+        ]
+        if found:
+            text = f"{listed(found)} can't be measured as {'it is' if len(found) == 1 else 'they are'}: {why}"
+            yield Sentence(text, tuple(f"{label}.adapter" for label in found))
 
 
 def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:

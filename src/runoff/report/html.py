@@ -16,11 +16,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from runoff.report.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from runoff.report.model import Chart, Report
+from runoff.report.model import Chart, Report, Table
 from runoff.report.palette import COLOURS
 from runoff.report.svg import to_svg
 
 __all__ = ["to_html"]
+
+LONGEST_CELL = 40
+"""Characters that a column beside others can show on a phone."""
 
 
 def to_html(report: Report) -> str:
@@ -30,6 +33,7 @@ def to_html(report: Report) -> str:
     return environment.from_string(_part("report.html")).render(
         report=report,
         kind=lambda block: type(block).__name__.lower(),
+        prose=_is_prose,
         svg=lambda chart: Markup(to_svg(chart)),
         data=lambda chart: Markup(_data(chart)),
         charts=any(isinstance(block, Chart) for section in report.sections for block in section.blocks),
@@ -38,6 +42,11 @@ def to_html(report: Report) -> str:
         script=Markup(script),
         script_hash=Markup(_hash(script)),
     )
+
+
+def _is_prose(table: Table) -> bool:
+    """Whether a table holds sentences: on a phone its rows then stand one below the other, with nothing to scroll."""
+    return any(len(one.text) > LONGEST_CELL for row in table.visible for one in row[1:])
 
 
 def _data(chart: Chart) -> str:

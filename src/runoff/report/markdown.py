@@ -77,7 +77,8 @@ def _texts(block: Texts) -> str:
     for one in block.texts:
         badges = "".join(f" \\[{_text(badge)}\\]" for badge in one.badges)
         lines.append(f"**{_text(one.label)}**{badges}" + (f" *({_text(one.note)})*" if one.note else ""))
-        lines.append(_quoted("".join(_span(span) for span in one.spans)))
+        if one.spans:
+            lines.append(_quoted("".join(_span(span) for span in one.spans)))
     return "\n\n".join(lines)
 
 

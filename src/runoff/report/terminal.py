@@ -74,14 +74,12 @@ def _columns_of(table: Table, part: Sequence[int], *, last: bool) -> Table:
 
 
 def _table(table: Table) -> RenderableType:
-    drawn = RichTable(
-        title=Text(table.caption), title_justify="left", caption=Text(table.remark) if table.remark else None
-    )
+    drawn = RichTable(title=Text(table.caption, style="bold"), title_justify="left")
     for column, numeric in zip(table.columns, table.numeric, strict=True):
         drawn.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in table.visible:
         drawn.add_row(*(Text(one.text) for one in row))
-    return drawn
+    return Group(drawn, Text(table.remark, style="dim")) if table.remark else drawn
 
 
 def _texts(block: Texts, width: int) -> RenderableType:

@@ -138,7 +138,7 @@ def divergence(seen: Lookout) -> Iterator[Alarm]:
         )
         yield Alarm("A602", text, cure)
         return
-    if seen.first is None or seen.last is None or seen.last is seen.first or _fell(seen.training):
+    if seen.first is None or seen.last is None or seen.last is seen.first or _seems_to_fall(seen.training):
         return
     worse = seen.last.above(seen.first, STRICT)
     if _positive(worse):
@@ -197,6 +197,11 @@ def _fell(training: Sequence[float]) -> bool:
         return False
     middles = _middles(training)
     return middles[0] - middles[-1] > 3 * _scatter(training)
+
+
+def _seems_to_fall(training: Sequence[float]) -> bool:
+    """As `_fell`; of too few reports for that, whether the last is lower than the first."""
+    return _fell(training) or (len(training) < FEWEST_REPORTS and training[-1:] < training[:1])
 
 
 def _rose(training: Sequence[float]) -> bool:

@@ -91,7 +91,7 @@ def lengths(report: Report) -> set[str]:
 def checks(report: Report) -> set[str]:
     """As topic and level, blocking and warnings alone."""
     levels = {"no": "blocking", "with care": "warning"}
-    rows = table(report, "Whether the runs may be compared")
+    rows = table(report, "Checks, the gravest first")
     return {f"{row[0]}: {levels[row[1]]}" for row in rows if row[1] in levels}
 
 

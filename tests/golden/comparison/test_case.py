@@ -82,11 +82,11 @@ def test_1_and_2_alpha_dropout_and_rank_were_not_read(finished: Report) -> None:
     assert "dropout 0.0" in held["run4", "mlx-lm does not read lora_dropout: 0.1 here."]
     for run in ("run3", "run4"):
         assert held[run, "mlx-lm does not read lora_rank: 8 here."].endswith("the same, but not by this key.")
-    counts = numbers(finished, "What the settings come to")
+    counts = numbers(finished, "Counts and rates")
     assert (counts["adapter scale"], counts["alpha (scale x rank)"]) == ([20.0, 20.0], [160.0, 160.0])
     differing = {row[0] for row in table(finished, "Settings that differ")}
     assert not differing & {"lora_parameters.scale", "lora_parameters.dropout", "lora_parameters.rank"}
-    restraint = next(row for row in table(finished, "What each run is after") if row[0] == "restraint")
+    restraint = next(row for row in table(finished, "Capacity, budget and restraint") if row[0] == "restraint")
     assert restraint[1:] == ("weight decay 0.01", "weight decay 0.01")
 
 
@@ -108,12 +108,12 @@ def test_4_to_8_epochs_iterations_batches_and_updates(finished: Report) -> None:
     )
     notes = " ".join(block.note for section in finished.sections for block in section.blocks if hasattr(block, "note"))
     assert (
-        "epochs of run3: 3600 rows seen / 1367; by full batches 2.64 (683 iterations an epoch, 1 of the rows" in notes
+        "Epochs of run3: 3600 rows seen / 1367; by full batches 2.64 (683 iterations an epoch, 1 of the rows" in notes
     )
 
 
 def test_9_validations(finished: Report) -> None:
-    says(finished, "Validations: run3 10 of 50 rows each, run4 33 of 50 rows each.")
+    says(finished, "Validations: run3 10 times 50 rows, run4 33 times 50 rows.")
 
 
 def test_10_the_longest_row_is_cut_in_both(finished: Report) -> None:
@@ -127,9 +127,9 @@ def test_10_the_longest_row_is_cut_in_both(finished: Report) -> None:
 def test_11_12_and_13_what_the_gap_can_not_say(finished: Report) -> None:
     says(
         finished,
-        "run3: the last validation loss is 0.186 above the last training loss (12.9 % of it). The two are of different "
-        "rows, and the training loss averages over weights that still moved: the gap alone shows neither overfitting nor "
-        "its absence.",
+        "run3: the last validation loss is 0.186 above the last training loss (12.9 % of it).",
+        "The last validation loss and the last training loss are of different rows, and the training loss averages over "
+        "weights that still moved: the gap alone shows neither overfitting nor its absence.",
         "run4 has no recorded metrics at all: nothing is known of how well it learnt.",
         "Each validation loss is of rows drawn anew at random (run3: 50 of 342 rows, run4: 50 of 109 rows)",
         "The last validation loss of run3 was taken before the last update",
@@ -147,7 +147,7 @@ def test_14_the_data_was_split_anew(finished: Report) -> None:
 
 
 def test_15_the_figures_of_the_log_agree_with_each_other(finished: Report) -> None:
-    shown = {row[0]: row[1:] for row in table(finished, "Training metrics")}
+    shown = {row[0]: row[1:] for row in table(finished, "Losses in nats")}
     assert shown["those tokens per second"] == ("180.2", "unknown")
     assert shown["iterations per second"] == ("0.417", "unknown")
     assert shown["tokens trained on, as the tool counts them"] == ("751,673", "unknown")

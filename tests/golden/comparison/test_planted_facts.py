@@ -85,7 +85,7 @@ def test_a_report_says_what_was_planted_and_nothing_else(number: int, tmp_path: 
     for kind in KINDS:
         true = getattr(truth, kind)(a, b)
         assert getattr(said, kind)(finished) == true, (kind, planted)
-    shown = said.numbers(finished, "What the settings come to")
+    shown = said.numbers(finished, "Counts and rates")
     one, other = truth.counts(a), truth.counts(b)
     for name in one:
         wanted = [one[name], other[name]]

@@ -125,7 +125,7 @@ def test_a_test_row_of_nan_ranks_nothing(tmp_path: Path) -> None:
 def test_a_run_still_going_is_compared_as_far_as_it_went(tmp_path: Path) -> None:
     make_run(tmp_path, "long", losses=LOSSES)
     make_run(tmp_path, "short", Told(identity={"status": "running"}))
-    wanted = "short is running (iteration 100 of 100); it is compared as far as it went."
+    wanted = "short is still running (iteration 100 of 100); it is compared as far as it went."
     assert any(wanted in line for line in lines(compared(tmp_path)))
 
 

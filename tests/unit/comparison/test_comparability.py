@@ -78,7 +78,7 @@ DATA = {
         (
             {"status": "interrupted"},
             "warning",
-            "b is interrupted (iteration 100 of 100); it is compared as far as it went.",
+            "b was interrupted (iteration 100 of 100); it is compared as far as it went.",
         ),
         (
             {"model": {"name": "smollm2-135m"}},

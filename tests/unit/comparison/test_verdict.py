@@ -82,7 +82,8 @@ def test_without_an_evaluation_there_is_insufficient_evidence_and_the_command_fo
     assert found.headline.text == (
         "Insufficient evidence: b was never scored on a held-out test set, so none is recommended."
     )
-    assert found.commands == (f"runoff evaluate {tmp_path / 'a'} {tmp_path / 'b'}",)
+    both = f"{tmp_path / 'a'} {tmp_path / 'b'}"
+    assert found.commands == (f"runoff evaluate {both}", f"runoff compare {both}")
 
 
 def test_other_test_rows_are_no_common_measurement(tmp_path: Path) -> None:

@@ -57,10 +57,11 @@ def _shape(found: CurveFacts) -> Iterator[Block]:
             cites,
             "warning",
         )
-    if seen.rises:
+    if seen.rises and not any("A602" in (row.text or "") for row in found.alarms):
         yield Paragraph(
             f"{found.label} diverged: its training loss ends at {loss_text(seen.end)} (median of the last quarter of "
-            f"the reports), above the {loss_text(seen.start)} of the first quarter.",
+            f"the reports), above the {loss_text(seen.start)} of the first quarter. Usual remedies: a lower learning "
+            "rate, or clipping the gradient (max_grad_norm).",
             cites,
             "warning",
         )
@@ -74,8 +75,8 @@ def _shape(found: CurveFacts) -> Iterator[Block]:
 
 
 def _kept(found: CurveFacts) -> Iterator[Block]:
-    """A log of which only the end was kept can't show its best."""
-    if found.planned_validations is not None and 0 < found.validations < found.planned_validations:
+    """A log of which only the end was kept can't show its best; of what ended early the rest was never made."""
+    if found.ended and found.planned_validations is not None and 0 < found.validations < found.planned_validations:
         are = "is" if found.validations == 1 else "are"
         yield Paragraph(
             f"{found.label}: {found.validations} of its {found.planned_validations} validations {are} recorded; one "
@@ -85,18 +86,13 @@ def _kept(found: CurveFacts) -> Iterator[Block]:
 
 
 def _gap(found: CurveFacts) -> Iterator[Block]:
-    """The gap that people read overfitting from, with what it can't say."""
-    if found.last_validation is None or not found.last_training:
+    """The gap that people read overfitting from; what it can't say is said once for all runs."""
+    if found.gap is None or not found.last_training:
         return
-    gap = found.last_validation - found.last_training
-    side = "above" if gap >= 0 else "below"
-    share = f"{100 * abs(gap) / found.last_training:.1f} %"
-    yield Paragraph(
-        f"{found.label}: the last validation loss is {abs(gap):.3f} {side} the last training "
-        f"loss ({share} of it). The two are of different rows, and the training loss averages over weights that still "
-        "moved: the gap alone shows neither overfitting nor its absence.",
-        (f"{found.label}.metrics",),
-    )
+    side = "above" if found.gap >= 0 else "below"
+    share = f"{100 * abs(found.gap) / found.last_training:.1f} %"
+    text = f"the last validation loss is {abs(found.gap):.3f} {side} the last training loss ({share} of it)."
+    yield Paragraph(f"{found.label}: {text}", (f"{found.label}.metrics",))
 
 
 def _end(found: CurveFacts) -> Iterator[Block]:
@@ -110,6 +106,8 @@ def _end(found: CurveFacts) -> Iterator[Block]:
     p = pair_p_text(found.rise)
     if found.ends_worse_than_best:
         text = f"{found.label} ends worse than its best: the validation loss rose from {values} (p {p})."
+        if found.kept_iteration is not None:
+            text += f" The adapter that was kept is the one after iteration {found.kept_iteration}."
         yield Paragraph(text, cites, "warning")
     else:
         text = f"{found.label}: the validation loss went from {values}, which these rows can't tell from no change"

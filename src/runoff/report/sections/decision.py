@@ -7,6 +7,8 @@ from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.facts import listed
+from runoff.comparison.requirements import unmeasured
+from runoff.report.arrange import MOST_COLUMNS
 from runoff.report.model import Block, Commands, Paragraph, Table, cell, words
 from runoff.report.sections.cells import known_text
 from runoff.report.sections.settings import DECLARED
@@ -16,19 +18,47 @@ __all__ = ["change", "commands", "provenance", "summary", "the_verdict"]
 
 
 def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
-    """What it comes to, in one sentence, and what was left open."""
+    """What it comes to, in one sentence; what speaks against it or was left open; and the next step."""
     yield Paragraph(verdict.headline.text, verdict.headline.cites, "verdict")
+    if len(comparison.sides) <= MOST_COLUMNS:
+        for found in verdict.requirements:
+            if found.status == "failed":
+                yield Paragraph(found.sentence.text, found.sentence.cites, "warning")
+    yield from _cautions(comparison)
+    yield from _next_step(comparison, verdict)
+
+
+def _cautions(comparison: Comparison) -> Iterator[Block]:
+    """What a reader of the headline alone should know."""
     blocking = [check for check in comparison.checks if check.level == "blocking"]
     if blocking:
         topics = ", ".join(dict.fromkeys(check.topic for check in blocking))
         yield Paragraph(f"Not everything may be compared ({topics}): see below.", role="warning")
-    alarmed = [f"{one.label} ({_names(one.alarms)})" for one in comparison.curve_facts if one.alarms]
+    alarmed = [one for one in comparison.curve_facts if one.alarms]
     if alarmed:
         yield Paragraph(
-            f"The training of {listed(alarmed)} raised an alarm: see Training metrics.",
-            tuple(f"{one.label}.metrics" for one in comparison.curve_facts if one.alarms),
+            f"An alarm was raised while training {listed([f'{one.label} ({_names(one.alarms)})' for one in alarmed])}: "
+            "see Training metrics.",
+            tuple(f"{one.label}.metrics" for one in alarmed),
             "warning",
         )
+
+
+def _next_step(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
+    """Where the adapter to ship is; what nobody measured of it; else the command that brings the answer nearer."""
+    ship = verdict.ship
+    if ship is not None and ship not in comparison.groups:
+        adapter = comparison.side(ship).run.folder.adapter
+        yield Paragraph(f"The adapter to ship is in {adapter}.", (f"{ship}.adapter",))
+    left = unmeasured(comparison.evidence.measures)
+    if ship is not None and left:
+        yield Paragraph(f"Before you ship it: nobody measured {listed(left)}.", (f"{ship}.measures",))
+    if verdict.commands and (ship is None or left):
+        yield Paragraph("The next step:")
+        yield Commands(verdict.commands[:1])
+    elif ship is None:
+        for sentence in verdict.would_change[:2]:
+            yield Paragraph(sentence.text, sentence.cites)
 
 
 def _names(alarms: Sequence[MetricRow]) -> str:
@@ -72,17 +102,25 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     )
     rows = tuple((cell(title), *words([known_text(get(side)) for side in comparison.sides])) for title, get in wanted)
     labels = tuple(side.label for side in comparison.sides)
-    yield Table("Files and provenance", ("what", *labels), rows, (False,) * (1 + len(labels)))
+    yield Table("Where everything is, and what made it", ("what", *labels), rows, (False,) * (1 + len(labels)))
+    yield from _plan_findings(comparison.sides)
     for side in comparison.sides:
-        for finding in side.run.plan.findings:
-            if finding.code in _TOLD:
-                continue
-            text = f"{side.label}, {finding.code}: {finding.what} {finding.why}"
-            yield Paragraph(
-                text, (f"{side.label}.findings.{finding.code}",), "warning" if finding.level != "note" else "plain"
-            )
         for note in side.run.plan.notes:
             yield Paragraph(f"{side.label}: {note}", (f"{side.label}.notes",))
+
+
+def _plan_findings(sides: Sequence[Side]) -> Iterator[Block]:
+    """What was known of each run before it began; runs of which the same was known share a row."""
+    labels: dict[tuple[str, str, str], list[str]] = {}
+    for side in sides:
+        for one in side.run.plan.findings:
+            if one.code not in _TOLD:
+                labels.setdefault((one.code, one.level, f"{one.what} {one.why}"), []).append(side.label)
+    rows = tuple(
+        (cell(code), cell(level), cell(listed(of)), cell(text)) for (code, level, text), of in sorted(labels.items())
+    )
+    if rows:
+        yield Table("Findings about the plans", ("code", "level", "runs", "finding"), rows, (False,) * 4)
 
 
 _TOLD = frozenset({*DECLARED, "C205", "C206", "I105", "I106", "I108", "I110"})

@@ -190,11 +190,13 @@ def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Bloc
     if not comparison.examples:
         return
     leader, rival = comparison.examples[0].leader, comparison.examples[0].rival
+    answered = any(len(told.said.shown) > 1 for told in comparison.examples)
     yield Paragraph(
-        f"The questions whose reference answer {leader} predicts best and worst compared with {rival}, "
-        f"{EACH} of each at most. {what_marks_mean('the reference')}",
+        f"The questions whose reference {leader} predicts best and worst compared with {rival}, {EACH} of each "
+        "at most. "
+        + (what_marks_mean("the reference") if answered else "No answers were generated to show beside them.")
     )
     for told in comparison.examples:
         speaks = f"For {leader}, against {rival}" if told.ahead else f"Against {leader}, for {rival}"
-        losses = {label: f"loss of the reference {loss_text(loss)}" for label, loss in told.losses.items()}
+        losses = {label: f"gives the reference a loss of {loss_text(loss)}" for label, loss in told.losses.items()}
         yield texts(told.said, f"{speaks}. Source: {told.source}.", losses)

@@ -22,13 +22,12 @@ def comparable(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         (
             cell(check.topic),
             cell(mark[check.level]),
-            cell(check.sentence.text),
-            cell(", ".join(check.blocks) or "nothing"),
+            cell(check.sentence.text + (f" Not to be ranked by: {', '.join(check.blocks)}." if check.blocks else "")),
         )
         for check in comparison.checks
     )
-    columns = ("what", "comparable?", "finding", "must not be ranked")
-    yield Table("Whether the runs may be compared", columns, rows, (False,) * 4)
+    columns = ("what", "comparable?", "finding")
+    yield Table("Checks, the gravest first", columns, rows, (False,) * 3)
 
 
 def differences(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
@@ -114,7 +113,7 @@ def derived(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     if rows:
         numeric = (False, *(True for _ in labels))
         yield Table(
-            "What the settings come to", ("count", *labels), tuple(rows), numeric, "; ".join(_reckoned(comparison))
+            "Counts and rates, as they took effect", ("count", *labels), tuple(rows), numeric, _reckoned(comparison)
         )
     for side in comparison.sides:
         for sentence in schedule_sentences(side):
@@ -127,13 +126,14 @@ def _count_cell(key: str, value: Value) -> Cell:
     return value_cell(value)
 
 
-def _reckoned(comparison: Comparison) -> Iterator[str]:
+def _reckoned(comparison: Comparison) -> str:
     """How the counts came about that people most often have otherwise in mind."""
-    for side in comparison.sides:
-        for key in ("epochs", "validations"):
-            value = side.count(key)
-            if value.known and value.origin.kind == "derived" and value.origin.why:
-                yield f"{key} of {side.label}: {value.origin.why}"
+    values = [(key, side, side.count(key)) for side in comparison.sides for key in ("epochs", "validations")]
+    return " ".join(
+        f"{key.capitalize()} of {side.label}: {value.origin.why}."
+        for key, side, value in values
+        if value.known and value.origin.kind == "derived" and value.origin.why
+    )
 
 
 def _restraint(one: Intent) -> str:
@@ -152,7 +152,7 @@ def after(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     )
     rows = known_rows((cell(title), *(get(one) for one in found)) for title, get in wanted)
     labels = tuple(one.label for one in found)
-    yield Table("What each run is after", ("", *labels), rows, (False, *(True for _ in labels)))
+    yield Table("Capacity, budget and restraint", ("what", *labels), rows, (False, *(True for _ in labels)))
     if not any(check.topic == "base model" and check.level == "blocking" for check in comparison.checks):
         for sentence in expectations(found):
             yield Paragraph(sentence.text, sentence.cites)

@@ -12,7 +12,7 @@ from runoff.report import curves
 from runoff.report.arrange import reading_order
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
 from runoff.report.numbers import bytes_text, duration_text, percent_text
-from runoff.report.sections.cells import known_rows, logged_cell, number_cell, shown_cell
+from runoff.report.sections.cells import known_rows, known_text, logged_cell, number_cell, shown_cell
 from runoff.report.sections.checkpoints import curve_sentences
 
 __all__ = ["curve_charts", "training"]
@@ -28,7 +28,8 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("... after iteration", lambda _s, f, _p: number_cell(f.best_iteration)),
         ("last validation loss", lambda _s, f, _p: logged_cell(f.last_validation)),
         ("last reported training loss", lambda _s, f, _p: logged_cell(f.last_training)),
-        ("adapter kept from iteration", lambda s, _f, _p: number_cell(s.run.identity.result.get("adapter_iteration"))),
+        ("adapter kept from iteration", lambda _s, f, _p: number_cell(f.kept_iteration)),
+        ("... because of", lambda s, _f, _p: cell(known_text(s.run.identity.result.get("adapter_reason")))),
         ("tokens trained on, as the tool counts them", lambda _s, _f, p: number_cell(p.tokens)),
         ("those tokens per iteration", lambda _s, _f, p: number_cell(p.tokens_per_iteration)),
         ("the same in the last window reported", lambda _s, _f, p: number_cell(p.in_last_window)),
@@ -47,7 +48,7 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     labels = tuple(side.label for side in comparison.sides)
     if rows:
         yield Table(
-            "Training metrics (losses in nats per target token, as each tool averages them)",
+            "Losses in nats per target token, as each tool averages them",
             ("metric", *labels),
             rows,
             (False, *(True for _ in labels)),
@@ -64,6 +65,11 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         )
     for found in comparison.curve_facts:
         yield from curve_sentences(found)
+    if any(found.gap is not None for found in comparison.curve_facts):
+        yield Paragraph(
+            "The last validation loss and the last training loss are of different rows, and the training loss averages "
+            "over weights that still moved: the gap alone shows neither overfitting nor its absence."
+        )
 
 
 def curve_charts(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:

@@ -169,7 +169,7 @@ def test_the_cost_of_validations_is_read_from_the_times_between_rows(tmp_path: P
     result = {"seconds": 120.0, "loss_definition": "token-weighted"}
     run = make_run(tmp_path, "a", Told(metrics=metrics, identity={"result": result}))
     comparison = compare([run, make_run(tmp_path, "b")])
-    shown = {row[0]: row[1] for row in table(report(comparison, verdict(comparison)), "Training metrics")}
+    shown = {row[0]: row[1] for row in table(report(comparison, verdict(comparison)), "Losses in nats")}
     assert shown["time of one validation"] == "10 s"
     assert shown["validations' share of the time"] == "25 %"
     assert shown["those tokens per iteration"] == "180"
