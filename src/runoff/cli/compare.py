@@ -37,7 +37,10 @@ def command(
     ] = "generalization",
     gated: Annotated[
         bool,
-        typer.Option("--gate", help="Exit with 1 if a run is worse than the baseline, 3 if that can't be ruled out."),
+        typer.Option(
+            "--gate",
+            help="Exit with 1 if a run is worse than the baseline or must not be shipped, 3 if that is open.",
+        ),
     ] = False,
     baseline: Annotated[
         str | None, typer.Option("--baseline", help="The run to hold all others against, p adjusted for their number.")
@@ -71,6 +74,7 @@ def command(
         result = gate(comparison)
         for sentence in result.sentences:
             say(f"Gate: {sentence.text}")
+        say(f"Gate: {result.answer.name.lower().replace('_', ' ')} (exit code {result.answer.value}).")
         raise typer.Exit(result.answer.value)
 
 

@@ -85,19 +85,21 @@ def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:
     ends = pair.interval(0.90)
     cites = (f"held_out.{label}-{baseline}",)
     if pair.exact_zero:
-        return Gate.PASS, Sentence(f"{label} passes: it gives every answer the same loss as {baseline}.", cites)
+        text = f"{label} passes by held-out loss: it gives every answer the same as {baseline}."
+        return Gate.PASS, Sentence(text, cites)
     if ends is None or pair.clusters < minimum_clusters_for():
         text = f"{label}: {pair.clusters} sources are too few to hold it against {baseline}."
         return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
     if ends[1] < margin:
-        unit = "nats per target token"
-        text = f"{label} passes: it is worse than {baseline} by less than {margin:g} {unit}, if at all ({_ends(pair)})."
-        return Gate.PASS, Sentence(text, cites)
+        by = f"it is worse than {baseline}'s by less than {margin:g} {loss.unit}, if at all"
+        by = f"it is lower than {baseline}'s" if ends[1] < 0 else by
+        return Gate.PASS, Sentence(f"{label} passes by held-out loss: {by} ({_ends(pair)}).", cites)
     if outcome(pair, margin) is Outcome.WORSE:
         return Gate.FAIL, Sentence(
-            f"{label} fails: its held-out loss is higher than {baseline}'s ({_ends(pair)}).", cites
+            f"{label} fails by held-out loss: it is higher than {baseline}'s ({_ends(pair)}).", cites
         )
-    text = f"{label}: the evidence does not rule out that it is worse than {baseline} by {margin:g} ({_ends(pair)})."
+    text = f"{label}: it can't be ruled out that its held-out loss is worse than {baseline}'s by {margin:g} or more "
+    text += f"({_ends(pair)})."
     return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from tests.support.runs import chat_row, fake_train, make_config, make_data, wri
 from typer.testing import CliRunner
 
 from runoff.cli.main import app
+from runoff.comparison import compare, verdict
 from runoff.errors import RunError
 from runoff.evaluation import Answering, evaluate
-from runoff.evaluation.side_by_side import gather_prompted, side_by_side
+from runoff.evaluation.side_by_side import gather_prompted, gather_stored, side_by_side
 from runoff.plan import AdapterSpec
+from runoff.report import report
+from runoff.report.model import Paragraph, Texts
+from runoff.report.side_by_side import side_by_side_report
 from runoff.runs import Run, load_run
 
 FEW = Answering(questions=4, training_questions=0, suite=False)
@@ -48,6 +53,27 @@ def test_all_prompts_are_written_and_some_printed(root: Path, tmp_path: Path) ->
     page = (tmp_path / "side-by-side.html").read_text()
     assert page.count('<article class="texts"') == 4
     assert {path.name for path in tmp_path.iterdir()} == {f"side-by-side.{end}" for end in ("html", "md", "json")}
+
+
+def test_a_comparison_shows_its_examples_as_side_by_side_does(root: Path) -> None:
+    runs = [load_run(name, root) for name in ("long", "short")]
+    comparison = compare(runs)
+    examples = next(part for part in report(comparison, verdict(comparison)).sections if part.key == "examples")
+    shown = {block.caption: block for block in examples.blocks if isinstance(block, Texts)}
+    pages = side_by_side_report(side_by_side(gather_stored(runs))).sections
+    same = {block.caption: block for page in pages for block in page.blocks if isinstance(block, Texts)}
+    assert 1 <= len(shown) == len({*shown} & {*same})
+    for question, block in shown.items():
+        by_label = {one.label: one for one in same[question].texts}
+        assert {one.label for one in block.texts} == {"reference", "base", "long", "short"}
+        assert all(
+            (one.spans, one.badges) == (by_label[one.label].spans, by_label[one.label].badges) for one in block.texts
+        )
+        assert all("gives the reference a loss of" in one.note for one in block.texts[1:])
+        assert re.match(r"(For|Against) (long|short), (against|for) (short|long)\. Source: chapter \d+\.", block.note)
+    told = " ".join(block.text for block in examples.blocks if isinstance(block, Paragraph))
+    assert "Underlined words" in told
+    assert "No answers were generated" not in told
 
 
 def test_what_was_not_printed_is_said(root: Path) -> None:

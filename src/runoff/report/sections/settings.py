@@ -26,7 +26,7 @@ def comparable(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         )
         for check in comparison.checks
     )
-    columns = ("what", "comparable?", "finding")
+    columns = ("what", "comparable", "finding")
     yield Table("Checks, the gravest first", columns, rows, (False,) * 3)
 
 

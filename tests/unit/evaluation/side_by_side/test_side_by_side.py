@@ -148,6 +148,18 @@ def test_a_good_answer_earns_none() -> None:
     assert earned(Material({"base": (good,)}, WIDE, prompts=PROMPTS), good) == ()
 
 
+def test_a_run_copies_from_its_own_training_rows_alone() -> None:
+    """Two runs and the base say what stands in the rows of the first run; only for the base any run's rows count."""
+    copied = replace(answer("a", GOOD), text="Keep the rice in a dry tin by the north window.")
+    answers = {label: (replace(copied),) for label in ("base", "one", "two")}
+    own = {"one": TRAINING, "two": (TrainingRow("?", "Dry it."),)}
+    (prompt,) = side_by_side(Gathered(Material(answers, TRAINING), "test.jsonl", trained_on=own)).prompts
+    found = {said.label: [badge.text for badge in said.badges if badge.kind == "copied"] for said in prompt.shown}
+    words = "copied: 11 words of training source tape 4"
+    assert found == {"reference": [], "base": [words], "one": [words], "two": []}
+    assert [any(word.copied for word in said.words) for said in prompt.shown] == [False, True, True, False]
+
+
 def test_an_empty_answer_says_so() -> None:
     empty = answer("a", "")
     assert "leaks: nothing was said" in [badge.text for badge in earned(Material({"base": (empty,)}, WIDE), empty)]
