@@ -78,7 +78,7 @@ def test_the_verdict_is_the_first_thing_read(browser: Browser, page_path: Path) 
 def test_the_curves_are_drawn_and_named(browser: Browser, page_path: Path) -> None:
     page, trouble = opened(browser, page_path)
     charts = page.get_by_role("application", name="Line chart of 2 runs.")
-    assert charts.count() == page.locator("figure").count() == 4
+    assert charts.count() == page.locator("figure").count() == 3
     legend = page.locator(".legend").first
     assert [text.strip() for text in legend.locator("li").all_inner_texts()] == ["long", "short"]
     assert len(charts.first.screenshot()) > 5000
@@ -87,7 +87,7 @@ def test_the_curves_are_drawn_and_named(browser: Browser, page_path: Path) -> No
 
 def test_without_scripts_the_curves_stand_still_and_nothing_is_missing(browser: Browser, page_path: Path) -> None:
     page, trouble = opened(browser, page_path, java_script_enabled=False)
-    assert page.get_by_role("img", name="Line chart of 2 runs.").count() == 4
+    assert page.get_by_role("img", name="Line chart of 2 runs.").count() == 3
     assert page.locator("svg.chart").first.locator("path.line").count() == 4
     assert page.locator(".controls").count() == 0
     assert trouble == []

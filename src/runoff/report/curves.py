@@ -39,7 +39,7 @@ Kinds: dict[str, Part] = {"train": "training", "validation": "validation"}
 
 @dataclass(frozen=True)
 class _Quantity:
-    """Something that rows report. noisy: parts that are smoothed for the eye."""
+    """Something that rows report. noisy: smoothed for the eye. flat: drawn although it never changes."""
 
     name: str
     title: str
@@ -48,6 +48,7 @@ class _Quantity:
     parts: tuple[Part, ...]
     noisy: bool
     write: Callable[[float | None], str] = number_text
+    flat: bool = True
 
 
 def _loss(row: MetricRow) -> float | None:
@@ -69,7 +70,15 @@ SEPARATE_LOSSES = (
     _Quantity("loss-training", "Training loss", "nats per target token", _loss, _TRAINING, True, loss_text),
 )
 OTHERS = (
-    _Quantity("learning-rate", "Learning rate", "rate of an update", lambda row: row.learning_rate, _TRAINING, False),
+    _Quantity(
+        "learning-rate",
+        "Learning rate",
+        "rate of an update",
+        lambda row: row.learning_rate,
+        _TRAINING,
+        False,
+        flat=False,  # the settings say it in one number
+    ),
     _Quantity("speed", "Speed", "target tokens per second", lambda row: row.tokens_per_second, _TRAINING, True),
     _Quantity(
         "memory",
@@ -123,7 +132,7 @@ def curve_charts(sides: Sequence[Side]) -> Iterator[Chart]:
     losses = (BOTH_LOSSES,) if len(sides) <= TOGETHER else SEPARATE_LOSSES
     for quantity in (*losses, *OTHERS):
         lines = [line for found in reported if found.part in quantity.parts for line in _lines(found, quantity)]
-        if any(len(line.known) > 1 for line in lines):
+        if any(len(line.known if quantity.flat else {*line.known}) > 1 for line in lines):
             yield _chart(quantity, lines)
 
 

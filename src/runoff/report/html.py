@@ -22,8 +22,8 @@ from runoff.report.svg import to_svg
 
 __all__ = ["to_html"]
 
-LONGEST_CELL = 40
-"""Characters that a column beside others can show on a phone."""
+MOST_IN_CELL, MOST_ACROSS, MOST_ROWS = 40, 44, 16
+"""Characters that a phone can show in one of several columns, and in all of them; rows that may be stacked then."""
 
 
 def to_html(report: Report) -> str:
@@ -33,7 +33,7 @@ def to_html(report: Report) -> str:
     return environment.from_string(_part("report.html")).render(
         report=report,
         kind=lambda block: type(block).__name__.lower(),
-        prose=_is_prose,
+        stacks=_stacks,
         svg=lambda chart: Markup(to_svg(chart)),
         data=lambda chart: Markup(_data(chart)),
         charts=any(isinstance(block, Chart) for section in report.sections for block in section.blocks),
@@ -44,9 +44,15 @@ def to_html(report: Report) -> str:
     )
 
 
-def _is_prose(table: Table) -> bool:
-    """Whether a table holds sentences: on a phone its rows then stand one below the other, with nothing to scroll."""
-    return any(len(one.text) > LONGEST_CELL for row in table.visible for one in row[1:])
+def _stacks(table: Table) -> bool:
+    """Whether on a phone the cells of a row stand one below the other, with nothing to scroll.
+
+    So do sentences, and the few rows of a table that is too wide; many rows of numbers are better scrolled.
+    """
+    widest = (
+        [max(len(row[at].text) for row in table.visible) for at in range(len(table.columns))] if table.rows else [0]
+    )
+    return max(widest[1:], default=0) > MOST_IN_CELL or (sum(widest) > MOST_ACROSS and len(table.visible) <= MOST_ROWS)
 
 
 def _data(chart: Chart) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
 
 from runoff.evaluation.side_by_side import Prompted, Shown
@@ -20,22 +19,18 @@ def what_marks_mean(against: str) -> str:
     )
 
 
-def texts(one: Prompted, note: str, remarks: Mapping[str, str] | None = None) -> Texts:
-    """The answers next to each other. remarks: something to say of a column, also of one that has no answer."""
-    remarks = remarks or {}
-    shown = [
-        Text(said.label, _spans(said), tuple(badge.text for badge in said.badges), _note(said, one, remarks))
+def texts(one: Prompted, note: str) -> Texts:
+    """The answers next to each other."""
+    shown = (
+        Text(said.label, _spans(said), tuple(badge.text for badge in said.badges), _note(said, one))
         for said in one.shown
-    ]
-    answered = {said.label for said in one.shown}
-    silent = [Text(label, (), (), f"no answer; {remark}") for label, remark in remarks.items() if label not in answered]
-    return Texts(one.question, (*shown, *silent), note)
+    )
+    return Texts(one.question, tuple(shown), note)
 
 
-def _note(said: Shown, one: Prompted, remarks: Mapping[str, str]) -> str:
-    marked = f", {said.differing} of them marked" if said.label != one.against else ""
-    remark = f"; {remarks[said.label]}" if said.label in remarks else ""
-    return f"{count_of(len(said.words), 'word')}{marked}{remark}"
+def _note(said: Shown, one: Prompted) -> str:
+    differing = f", {said.differing} differ" if said.label != one.against else ""
+    return f"{count_of(len(said.words), 'word')}{differing}"
 
 
 def _spans(said: Shown) -> tuple[Span, ...]:

@@ -201,7 +201,8 @@ def _fell(training: Sequence[float]) -> bool:
 
 def _seems_to_fall(training: Sequence[float]) -> bool:
     """As `_fell`; of too few reports for that, whether the last is lower than the first."""
-    return _fell(training) or (len(training) < FEWEST_REPORTS and training[-1:] < training[:1])
+    few = 0 < len(training) < FEWEST_REPORTS
+    return _fell(training) or (few and training[-1] < training[0])
 
 
 def _rose(training: Sequence[float]) -> bool:

@@ -69,8 +69,10 @@ def test_a_comparison_shows_its_examples_as_side_by_side_does(root: Path) -> Non
         assert all(
             (one.spans, one.badges) == (by_label[one.label].spans, by_label[one.label].badges) for one in block.texts
         )
-        assert all("gives the reference a loss of" in one.note for one in block.texts[1:])
-        assert re.match(r"(For|Against) (long|short), (against|for) (short|long)\. Source: chapter \d+\.", block.note)
+        assert all(one.note == by_label[one.label].note for one in block.texts)
+        assert re.match(
+            r"(For|Against) (long|short), (against|for) (short|long)\. Source: chapter \d+\. Loss of", block.note
+        )
     told = " ".join(block.text for block in examples.blocks if isinstance(block, Paragraph))
     assert "Underlined words" in told
     assert "No answers were generated" not in told

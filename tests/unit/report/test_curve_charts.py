@@ -36,7 +36,8 @@ def train(iteration: int, loss: float, *, segment: int = 0, **more: float) -> Me
 
 def test_a_chart_for_each_quantity_over_every_axis(tmp_path: Path) -> None:
     rows = [
-        train(at, 3.0, learning_rate=1e-4, tokens_per_second=200.0, peak_memory_bytes=10**9 + at) for at in (10, 20)
+        train(at, 3.0, learning_rate=1e-5 * at, tokens_per_second=200.0, peak_memory_bytes=10**9 + at)
+        for at in (10, 20)
     ]
     found = charts(tmp_path, rows)
     assert list(found) == ["loss", "learning-rate", "speed", "memory"]
@@ -44,6 +45,11 @@ def test_a_chart_for_each_quantity_over_every_axis(tmp_path: Path) -> None:
     assert axes == ["target_tokens", "optimizer_updates", "iteration", "epoch", "seconds"]
     assert found["loss"].series[0].x == ((900, 1800), (2, 5), (10, 20), (0.2, 0.4), (5.0, 10.0))
     assert found["memory"].series[0].y == (1.00000001, 1.00000002)
+
+
+def test_a_learning_rate_that_never_changes_is_not_drawn(tmp_path: Path) -> None:
+    rows = [train(at, 3.0, learning_rate=1e-4) for at in (10, 20)]
+    assert list(charts(tmp_path, rows)) == ["loss"]
 
 
 def test_the_axis_in_front_is_the_one_with_the_most_points(tmp_path: Path) -> None:

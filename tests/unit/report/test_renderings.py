@@ -161,7 +161,6 @@ def test_a_markdown_reader_finds_the_text_and_none_of_its_markup(tmp_path: Path)
     inline = [child for token in parsed for child in token.children or ()]
     assert {str(token.attrs["src"]) for token in inline if token.type == "image"} == {
         "loss.png",
-        "learning-rate.png",
         "speed.png",
         "memory.png",
     }

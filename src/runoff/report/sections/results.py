@@ -132,23 +132,36 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Measures of generated answers between their anchors, a table for each question that a reader has."""
     measures = comparison.evidence.measures.values()
     labels = tuple(comparison.evidence.evaluations)
+    ranked = sum(one.leader is not None and bool(one.pairs) for one in measures)
+    if ranked > 1:
+        yield Paragraph(
+            "These explain a verdict more than they make one. "
+            f"Each of {ranked} measures is tested at 5 % by itself: where nothing differs, about {ranked / 20:.2g} of "
+            "them would seem to."
+        )
     for dimension in dict.fromkeys(one.dimension for one in measures):
         found = [one for one in measures if one.dimension == dimension]
-        rows = tuple(
-            (
-                cell(f"{one.title} ({one.unit})"),
-                _anchor(one.base),
-                *(_measured(one.values[label]) for label in labels),
-                _anchor(one.author),
-                cell(_winner(one)),
-            )
-            for one in found
-        )
-        columns = ("measure", "base", *labels, "author", "finding")
-        yield Table(dimension, columns, rows, (False, *(True for _ in range(len(labels) + 2)), False))
+        yield _measure_table(dimension, found, labels)
         for one in found:
             yield from _told(one.key, one.flags, "warning")
             yield from _told(one.key, one.remarks, "plain")
+
+
+def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[str]) -> Table:
+    """The author's column only where one of these measures has such an anchor."""
+    author = any(one.author is not None and one.author.value is not None for one in found)
+    rows = tuple(
+        (
+            cell(f"{one.title} ({one.unit})"),
+            _anchor(one.base),
+            *(_measured(one.values[label]) for label in labels),
+            *([_anchor(one.author)] if author else []),
+            cell(_winner(one)),
+        )
+        for one in found
+    )
+    columns = ("measure", "base", *labels, *(["author"] if author else []), "finding")
+    return Table(dimension, columns, rows, (False, *(True for _ in columns[2:]), False))
 
 
 def _told(key: str, said: Mapping[str, Sequence[str]], role: Role) -> Iterator[Paragraph]:
@@ -187,16 +200,20 @@ def _winner(one: Yardstick) -> str:
 
 def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """The answers that speak most for the leader, and those that speak most against it."""
-    if not comparison.examples:
+    found = comparison.examples
+    if not found:
         return
-    leader, rival = comparison.examples[0].leader, comparison.examples[0].rival
-    answered = any(len(told.said.shown) > 1 for told in comparison.examples)
-    yield Paragraph(
-        f"The questions whose reference {leader} predicts best and worst compared with {rival}, {EACH} of each "
-        "at most. "
-        + (what_marks_mean("the reference") if answered else "No answers were generated to show beside them.")
+    leader, rival = found[0].leader, found[0].rival
+    text = (
+        f"The questions whose reference {leader} predicts best and worst compared with {rival}, {EACH} of each at most."
     )
-    for told in comparison.examples:
+    if not any(not told.ahead for told in found):
+        text += f" There is none of which {rival} predicts the reference better."
+    answered = any(len(told.said.shown) > 1 for told in found)
+    more = what_marks_mean("the reference") if answered else "No answers were generated to show beside them."
+    yield Paragraph(f"{text} {more}", (f"held_out_loss.{leader}-{rival}",))
+    for told in found:
         speaks = f"For {leader}, against {rival}" if told.ahead else f"Against {leader}, for {rival}"
-        losses = {label: f"gives the reference a loss of {loss_text(loss)}" for label, loss in told.losses.items()}
-        yield texts(told.said, f"{speaks}. Source: {told.source}.", losses)
+        losses = ", ".join(f"{label} {loss_text(loss)}" for label, loss in told.losses.items())
+        note = f"{speaks}. Source: {told.source}. Loss of the reference, nats per target token: {losses}."
+        yield texts(told.said, note)

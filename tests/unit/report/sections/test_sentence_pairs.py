@@ -236,9 +236,19 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, told=validations(0.3, 0.0, kept=20, planned=2)),
     ),
     "examples without answers": (
-        "The questions whose reference a predicts best and worst compared with b, 2 of each at most. No answers were generated to show beside them.",
+        "No answers were generated to show beside them.",
         made,
         lambda root: made(root, {"a": LOSSES, "b": LOSSES}),
+    ),
+    "no example speaks against the leader": (
+        "2 of each at most. There is none of which b predicts the reference better.",
+        made,
+        lambda root: made(root, EVEN),
+    ),
+    "what chance alone would find": (
+        "Each of 4 measures is tested at 5 % by itself: where nothing differs, about 0.2 of them would seem to.",
+        lambda root: made(root, measures=measured()),
+        lambda root: made(root, measures=measured()[:1]),
     ),
     "findings of the plan": (
         "X101 | warning | b | Some rows. They are few.",
