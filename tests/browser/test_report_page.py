@@ -193,6 +193,20 @@ def test_nothing_runs_off_the_screen(browser: Browser, page_path: Path, width: i
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_on_a_phone_no_table_is_scrolled_and_each_cell_names_its_column(browser: Browser, page_path: Path) -> None:
+    page, _ = opened(browser, page_path, viewport={"width": 390, "height": 800})
+    wide = "[...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth + 1)"
+    assert page.evaluate(f"{wide}.map(one => one.getAttribute('aria-label'))") == []
+    stacked = page.locator(".stacks").first
+    heads = stacked.locator("thead th").all_inner_texts()
+    cells = stacked.locator("tbody tr").first.locator("td")
+    assert [cell.get_attribute("data-column") for cell in cells.all()] == heads[1:]
+    shown = "getComputedStyle(document.querySelector('.stacks td'), '::before').content"
+    assert page.evaluate(shown) not in ("none", "normal")
+    desk, _ = opened(browser, page_path, viewport={"width": 1400, "height": 800})
+    assert desk.evaluate(shown) in ("none", "normal")
+
+
 def test_the_dark_scheme_is_dark_and_readable(browser: Browser, page_path: Path) -> None:
     page, _ = opened(browser, page_path, color_scheme="dark")
     ink, paper = page.evaluate(

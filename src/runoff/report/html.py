@@ -22,8 +22,10 @@ from runoff.report.svg import to_svg
 
 __all__ = ["to_html"]
 
-MOST_IN_CELL, MOST_ACROSS, MOST_ROWS = 40, 44, 16
-"""Characters that a phone can show in one of several columns, and in all of them; rows that may be stacked then."""
+MOST_IN_CELL, MOST_ACROSS, MOST_STACKED = 40, 48, 16
+"""Characters that a phone can show in one of several columns, and in all; rows that are stacked where it can't."""
+_GAP, _NAME = 2, 12
+"""Characters between columns, and of the names in the first one, which wrap."""
 
 
 def to_html(report: Report) -> str:
@@ -47,12 +49,14 @@ def to_html(report: Report) -> str:
 def _stacks(table: Table) -> bool:
     """Whether on a phone the cells of a row stand one below the other, with nothing to scroll.
 
-    So do sentences, and the few rows of a table that is too wide; many rows of numbers are better scrolled.
+    So do sentences, and the rows of a table that is too wide, unless they are many: numbers are better scrolled then.
     """
-    widest = (
-        [max(len(row[at].text) for row in table.visible) for at in range(len(table.columns))] if table.rows else [0]
-    )
-    return max(widest[1:], default=0) > MOST_IN_CELL or (sum(widest) > MOST_ACROSS and len(table.visible) <= MOST_ROWS)
+    columns = range(len(table.columns))
+    widest = [max((len(row[at].text) for row in table.visible), default=0) for at in columns]
+    heads = [max(map(len, heading.split()), default=0) for heading in table.columns]
+    across = sum(max(pair) + _GAP for pair in zip(widest[1:], heads[1:], strict=True)) + min(_NAME, widest[0]) + _GAP
+    few = len(table.visible) <= MOST_STACKED
+    return max(widest[1:], default=0) > MOST_IN_CELL or (few and across > MOST_ACROSS)
 
 
 def _data(chart: Chart) -> str:

@@ -90,9 +90,11 @@ def _gap(found: CurveFacts) -> Iterator[Block]:
     if found.gap is None or not found.last_training:
         return
     side = "above" if found.gap >= 0 else "below"
-    share = f"{100 * abs(found.gap) / found.last_training:.1f} %"
-    text = f"the last validation loss is {abs(found.gap):.3f} {side} the last training loss ({share} of it)."
-    yield Paragraph(f"{found.label}: {text}", (f"{found.label}.metrics",))
+    text = f"{found.label}: the last validation loss is {abs(found.gap):.3f} {side} the last training loss"
+    share = abs(found.gap) / found.last_training
+    if share < 10:  # of a training loss near 0 any gap is many times it
+        text += f" ({100 * share:.1f} % of it)"
+    yield Paragraph(f"{text}.", (f"{found.label}.metrics",))
 
 
 def _end(found: CurveFacts) -> Iterator[Block]:
@@ -109,10 +111,13 @@ def _end(found: CurveFacts) -> Iterator[Block]:
         if found.kept_iteration is not None:
             text += f" The adapter that was kept is the one after iteration {found.kept_iteration}."
         yield Paragraph(text, cites, "warning")
+        return
+    text = f"{found.label}: the validation loss went from {values}"
+    if found.rise.clusters < minimum_clusters_for():
+        ends = interval_text(*(found.rise.interval(0.95) or (None, None)), signed=True)
+        yield Paragraph(f"{text} (95 % interval {ends}); of {found.rise.clusters} sources, too few for a test.", cites)
     else:
-        text = f"{found.label}: the validation loss went from {values}, which these rows can't tell from no change"
-        text += f" (p {p})."
-        yield Paragraph(text, cites)
+        yield Paragraph(f"{text}, which these rows can't tell from no change (p {p}).", cites)
 
 
 def _checkpoints(label: str, found: Checkpoints) -> Iterator[Block]:

@@ -93,6 +93,7 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("folder", lambda side: side.run.folder.path),
         ("status", lambda side: side.run.identity.status),
         ("recorded (UTC)", lambda side: side.run.identity.created),
+        ("adapter kept for", lambda side: side.run.identity.result.get("adapter_reason")),
         ("base model", lambda side: side.run.identity.model.get("name")),
         ("base fingerprint", lambda side: _short(side.run.identity.model.get("sha256"))),
         ("training rows hash", lambda side: _short((side.run.identity.data.get("train") or {}).get("sha256"))),

@@ -12,7 +12,7 @@ from runoff.report import curves
 from runoff.report.arrange import reading_order
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
 from runoff.report.numbers import bytes_text, duration_text, percent_text
-from runoff.report.sections.cells import known_rows, known_text, logged_cell, number_cell, shown_cell
+from runoff.report.sections.cells import known_rows, logged_cell, number_cell, shown_cell
 from runoff.report.sections.checkpoints import curve_sentences
 
 __all__ = ["curve_charts", "training"]
@@ -29,7 +29,6 @@ def training(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         ("last validation loss", lambda _s, f, _p: logged_cell(f.last_validation)),
         ("last reported training loss", lambda _s, f, _p: logged_cell(f.last_training)),
         ("adapter kept from iteration", lambda _s, f, _p: number_cell(f.kept_iteration)),
-        ("... because of", lambda s, _f, _p: cell(known_text(s.run.identity.result.get("adapter_reason")))),
         ("tokens trained on, as the tool counts them", lambda _s, _f, p: number_cell(p.tokens)),
         ("those tokens per iteration", lambda _s, _f, p: number_cell(p.tokens_per_iteration)),
         ("the same in the last window reported", lambda _s, _f, p: number_cell(p.in_last_window)),

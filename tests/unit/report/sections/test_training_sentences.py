@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,9 @@ from runoff.runs import MetricRow, Run, Value
 FALLING = [3.0 - 0.05 * at + 0.01 * math.sin(7 * at) for at in range(24)]
 
 
-def told(root: Path, losses: list[float], **more: object) -> list[str]:
+def told(root: Path, losses: list[float], told_before: Sequence[MetricRow] = ()) -> list[str]:
     """The lines of a report on a run with these training losses, against a plain one."""
-    return said(make_run(root, "a", Told(metrics=training(losses), **more)), make_run(root, "b"))  # type: ignore[arg-type]
+    return said(make_run(root, "a", Told(metrics=[*told_before, *training(losses)])), make_run(root, "b"))
 
 
 def training(losses: list[float]) -> list[MetricRow]:
@@ -135,6 +137,23 @@ def test_fewer_sources_can_not_tell_any_checkpoints_apart(tmp_path: Path) -> Non
     found = kept(tmp_path, {10: 0.3, 20: 0.0}, sources=4)
     assert "a: 4 validation sources can't tell its checkpoints apart; it takes 6 or more." in found
     assert not with_sentence(found, "by the validation rows")
+
+
+def test_a_rise_over_few_sources_has_an_interval_and_no_test(tmp_path: Path) -> None:
+    (line,) = with_sentence(kept(tmp_path / "few", {10: 0.0, 20: 0.3}, sources=4), "went from")
+    assert re.search(r"\(95 % interval \+0\.\d+ to \+0\.\d+\); of 4 sources, too few for a test\.$", line)
+    many = kept(tmp_path / "many", {10: 0.0, 20: 0.001}, noise=0.3)
+    assert not with_sentence(many, "too few for a test")
+    assert with_sentence(many, "which these rows can't tell from no change (p ")
+
+
+def test_a_gap_above_a_training_loss_of_nearly_nothing_has_no_share(tmp_path: Path) -> None:
+    def gap(root: Path, last: float) -> list[str]:
+        metrics = [MetricRow("validation", 4, 4, 0.1, 2.5, target_tokens=1)]
+        return told(root, [last], told_before=metrics)
+
+    assert with_sentence(gap(tmp_path / "one", 0.01), "2.490 above the last training loss.")
+    assert with_sentence(gap(tmp_path / "two", 2.0), "0.500 above the last training loss (25.0 % of it).")
 
 
 def test_rows_that_were_not_kept_say_nothing_of_checkpoints(tmp_path: Path) -> None:
