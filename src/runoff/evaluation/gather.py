@@ -54,7 +54,7 @@ def gather_stored(runs: Sequence[Run]) -> Gathered:
     """The answers that `runoff evaluate --generate` stored beside the runs.
 
     Raises:
-        RunError: a run has none, or the runs have none to the same test set.
+        RunError: a run has none, the runs have none to the same test set, or two share a name.
     """
     evaluations = shared_evaluations(runs)
     own = trained_on({run.name: run for run in runs})
@@ -76,8 +76,9 @@ def gather_prompted(
 
     Raises:
         DataError: the prompts can't be read.
-        RunError: none of the runs can be used.
+        RunError: none of the runs can be used, or two share a name.
     """
+    _distinct(runs)
     answers = generate_answers(runs, prompts, Sampling(max_tokens), base=base, say=say)
     checked = load_prompts(Path(prompts)) if prompts.endswith((".yaml", ".yml")) else ()
     own = trained_on({run.name: run for run in runs})
@@ -89,9 +90,10 @@ def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
     """One evaluation with answers for each run, of the test set with the most rows that all of them have answered.
 
     Raises:
-        RunError: a run has no answers, or the runs have none to the same test set.
+        RunError: a run has no answers, the runs have none to the same test set, or two share a name.
     """
     found = [{one.key: one for one in load_evaluations(run) if one.answers()} for run in runs]
+    _distinct(runs)
     names = " ".join(run.name for run in runs)
     without = [run.name for run, own in zip(runs, found, strict=True) if not own]
     if without:
@@ -121,6 +123,15 @@ def trained_on(runs: Mapping[str, Run]) -> dict[str, Rows]:
             read[key] = tuple(TrainingRow(row.question, row.answer, row.source) for row in training_rows(run))
         found[label] = read[key]
     return found
+
+
+def _distinct(runs: Sequence[Run]) -> None:
+    names = [run.name for run in runs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RunError(
+            f"two runs are called {twice}, and one would hide the other. Name one of them, or rename a folder."
+        )
 
 
 def together(own: Mapping[str, Rows]) -> Rows:

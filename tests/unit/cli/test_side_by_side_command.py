@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from tests.support.fake_engine import FakeBase, FakeEngine
@@ -103,9 +104,15 @@ def test_a_run_without_answers_is_one_sentence(root: Path) -> None:
     )
 
 
+def test_two_runs_of_one_name_are_refused_and_not_shown_as_one(root: Path, tmp_path: Path) -> None:
+    other = copytree(root, tmp_path / "others")
+    result = CliRunner().invoke(app, ["side-by-side", str(root / "long"), str(other / "long")])
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception).startswith("two runs are called long, and one would hide the other.")
+
+
 def test_answers_that_were_not_generated_alike_are_said_to_differ_for_that_reason(root: Path, tmp_path: Path) -> None:
     from dataclasses import replace
-    from shutil import copytree
 
     copied = copytree(root, tmp_path / "runs")
     evaluate([load_run("short", copied)], base=FakeBase(), answering=replace(FEW, temperature=1.0))
