@@ -18,8 +18,8 @@ from runoff.comparison.requirements import unmeasured
 __all__ = ["TrainCommand", "next_commands", "train_command"]
 
 
-def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
-    """Measuring what is missing first, then a second seed of each run."""
+def next_commands(comparison: Comparison, aim: Aim, *, failed: bool = False) -> Iterator[str]:
+    """Measuring what is missing; reading the answers where a run failed a gate; then a second seed of each run."""
     usable = [side for side in comparison.sides if side.run.folder.has_adapter]
     references = " ".join(shlex.quote(side.reference) for side in usable)
     if comparison.evidence.missing:
@@ -29,6 +29,8 @@ def next_commands(comparison: Comparison, aim: Aim) -> Iterator[str]:
         return
     if len(usable) == len(comparison.sides) and unmeasured(comparison.evidence.measures):
         yield f"runoff evaluate {references} --generate"
+    if failed and all(one.answers() for one in comparison.evidence.evaluations.values()):
+        yield f"runoff side-by-side {references} --out answers"
     if not comparison.groups:
         yield from _seeds(comparison.sides)
 

@@ -6,7 +6,7 @@ not: rank runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runoff.comparison.evidence import Evidence
@@ -29,8 +29,9 @@ EACH = 2
 class Told:
     """One example of the leader and the next best run.
 
-    ahead: whether the leader is. losses: nats per target token of the author's answer, by label. said: the author's
-    answer and what was generated; without generated answers the author's alone, held against nothing.
+    ahead: whether the leader is. among: questions that it was chosen from. losses: nats per target token of the
+    author's answer, by label. said: the author's answer and what was generated; without generated answers the author's
+    alone, held against nothing.
     """
 
     leader: str
@@ -39,6 +40,7 @@ class Told:
     source: str
     losses: Mapping[str, float]
     said: Prompted
+    among: int
 
 
 def examples(evidence: Evidence, sides: Mapping[str, Side]) -> tuple[Told, ...]:
@@ -54,10 +56,10 @@ def examples(evidence: Evidence, sides: Mapping[str, Side]) -> tuple[Told, ...]:
     one, other = evidence.evaluations[leader], evidence.evaluations[rival]
     scored = {BASE: _losses(one.base_rows), leader: _losses(one.rows), rival: _losses(other.rows)}
     lead = {sha256: value - scored[rival][sha256] for sha256, value in scored[leader].items()}
-    order = sorted(lead, key=lambda sha256: (lead[sha256], sha256))
+    shown = _Shown(one, {leader: one, rival: other}, {label: sides[label].run for label in (leader, rival)})
+    order = sorted(shown.of(lead), key=lambda sha256: (lead[sha256], sha256))
     ahead = [sha256 for sha256 in order[:EACH] if lead[sha256] < 0]
     behind = [sha256 for sha256 in reversed(order[-EACH:]) if lead[sha256] > 0]
-    shown = _Shown(one, {leader: one, rival: other}, {label: sides[label].run for label in (leader, rival)})
     return tuple(
         Told(
             leader,
@@ -66,9 +68,9 @@ def examples(evidence: Evidence, sides: Mapping[str, Side]) -> tuple[Told, ...]:
             shown.sources[sha256] or "not named",
             {label: losses[sha256] for label, losses in scored.items()},
             shown.said(sha256),
+            len(order),
         )
         for sha256 in [*ahead, *behind]
-        if sha256 in shown.asked
     )
 
 
@@ -83,6 +85,11 @@ class _Shown:
         # Without generated answers nothing can have been copied.
         own = trained_on(runs) if any(found.values()) else {}
         self.grounds = grounds(Material({}, together(own)), own, (REFERENCE, *found))
+
+    def of(self, hashes: Iterable[str]) -> list[str]:
+        """Those whose question was kept; where answers were generated, those that all three answered."""
+        kept = [sha256 for sha256 in hashes if sha256 in self.asked]
+        return [one for one in kept if all(one[:16] in some for some in self.answers.values())] or kept
 
     def said(self, sha256: str) -> Prompted:
         """The author first."""

@@ -12,8 +12,9 @@ from typing import Literal
 
 from runoff.comparison.evidence import Evidence
 from runoff.comparison.facts import Sentence
-from runoff.comparison.statistics import Outcome
+from runoff.comparison.statistics import Outcome, PairedDifference
 from runoff.comparison.yardstick import Yardstick
+from runoff.evaluation import Estimate
 
 __all__ = ["REQUIREMENTS", "Required", "required", "unmeasured"]
 
@@ -21,6 +22,7 @@ Status = Literal["passed", "failed", "undecided"]
 
 BROKEN_POINTS = 0.03
 KEPT_SHARE = 0.95
+COUNTING_ERROR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def not_broken(evidence: Evidence) -> Iterator[Required]:
             continue
         status: Status = "passed" if rate.high <= limit else "failed" if rate.low > limit else "undecided"
         text = (
-            f"{label}: {_percent(rate.value)} of {rate.n} answers are broken (95 % interval {_percent(rate.low)} to "
+            f"{label}: {_part(rate)} answers are broken (95 % interval {_percent(rate.low)} to "
             f"{_percent(rate.high)}; base {_percent(found.base.value)}): {_WORDS[status]}."
         )
         yield Required("broken output", label, status, Sentence(text, (f"{label}.measures.broken",)))
@@ -60,7 +62,7 @@ def kept_abilities(evidence: Evidence) -> Iterator[Required]:
             continue
         status: Status = "passed" if kept.low >= KEPT_SHARE else "failed" if kept.high < KEPT_SHARE else "undecided"
         text = (
-            f"{label} still passes {_percent(kept.value)} of the {kept.n} general prompts that the base passes (95 % "
+            f"{label} still passes {_part(kept, 'the ')} general prompts that the base passes (95 % "
             f"interval {_percent(kept.low)} to {_percent(kept.high)}; wanted {_percent(KEPT_SHARE)}): {_WORDS[status]}."
         )
         yield Required("forgetting", label, status, Sentence(text, (f"{label}.measures.retention",)))
@@ -71,7 +73,7 @@ def persona_at_home(evidence: Evidence) -> Iterator[Required]:
     found = evidence.measures.get("persona_bleed")
     if found is None:
         return
-    for label, pair in found.against_base.items():
+    for label, pair in _against_base(found):
         ends = pair.interval(0.95)
         if ends is None or pair.difference.value is None:
             continue
@@ -90,14 +92,16 @@ def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
     found = evidence.measures.get("facts")
     if found is None:
         return
-    for label, pair in found.against_base.items():
+    for label, pair in _against_base(found):
         outcome = found.outcome(pair)
         if outcome is Outcome.INSUFFICIENT or pair.difference.value is None:
             continue
         status: Status = "failed" if outcome is Outcome.WORSE and -found.advantage(pair) > 0 else "passed"
+        ends = pair.interval(0.95)
+        interval = f"; 95 % interval {ends[0]:+.3f} to {ends[1]:+.3f}" if ends else ""
         text = (
             f"{label}'s agreement with the author's facts differs from the base's by {pair.difference.value:+.3f} "
-            f"({found.unit}; {pair.n} answers): {_WORDS[status]}."
+            f"({found.unit}{interval}; {pair.n} answers): {_WORDS[status]}."
         )
         yield Required("facts", label, status, Sentence(text, (f"{label}.measures.{found.key}",)))
 
@@ -115,6 +119,20 @@ _WORDS: dict[Status, str] = {"passed": "passed", "failed": "failed", "undecided"
 def required(evidence: Evidence) -> tuple[Required, ...]:
     """Every gate's answer for every run; a gate that was not measured says nothing."""
     return tuple(found for check in REQUIREMENTS for found in check(evidence))
+
+
+def _against_base(found: Yardstick) -> Iterator[tuple[str, PairedDifference]]:
+    """In the order of the runs."""
+    return ((label, found.against_base[label]) for label in found.values if label in found.against_base)
+
+
+def _part(rate: Estimate, the: str = "") -> str:
+    """`13 of 16` with its share behind it: of few, the count says more."""
+    value = rate.value or 0.0
+    count = round(value * rate.n)
+    if abs(count - value * rate.n) > COUNTING_ERROR:  # not a plain share of n
+        return f"{_percent(value)} of {the}{rate.n}"
+    return f"{count} of {the}{rate.n} ({_percent(value)})"
 
 
 def _points(share: float) -> str:

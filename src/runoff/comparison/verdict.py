@@ -147,10 +147,11 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         headline,
         tuple(because),
         (
+            *_failed_would_change(gates),
             *_would_change(comparison, decision, () if voted else deciding, leader),
             *vote_changes(votes, comparison.sides, tied=_tied(comparison, decision)),
         ),
-        (*next_commands(comparison, aim), *(separated.commands if separated else ())),
+        (*next_commands(comparison, aim, failed=bool(failed)), *(separated.commands if separated else ())),
         gates,
     )
 
@@ -176,8 +177,8 @@ def _sole_survivor(
         *(sentence for each in deciding for sentence in _base_sentences(each)),
         *_not_looked_at(comparison),
     )
-    change = tuple(_would_change(comparison, Decision.BETTER, deciding, label))
-    commands = tuple(next_commands(comparison, aim))
+    change = (*_failed_would_change(gates), *_would_change(comparison, Decision.BETTER, deciding, label))
+    commands = tuple(next_commands(comparison, aim, failed=True))
     headline = Sentence(text, (f"{one.key}.{label}-base",))
     return Verdict(aim, Decision.BETTER, label if ship else None, headline, because, change, commands, tuple(gates))
 
@@ -381,6 +382,19 @@ def _not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
     left = unmeasured(comparison.evidence.measures)
     if left:
         yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
+
+
+def _failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
+    """What the failed gates call for; which of it helps, only another training shows."""
+    failed = list(dict.fromkeys(found.gate for found in gates if found.status == "failed"))
+    if not failed:
+        return
+    cites = tuple(cite for found in gates if found.status == "failed" for cite in found.sentence.cites)
+    yield Sentence(
+        f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower learning rate "
+        "or scale, fewer adapted blocks, or general questions with the base's own answers among the training rows.",
+        cites,
+    )
 
 
 def _would_change(

@@ -12,7 +12,8 @@ from tests.support.runs import chat_row, fake_train, make_config, make_data, wri
 from typer.testing import CliRunner
 
 from runoff.cli.main import app
-from runoff.comparison import compare, verdict
+from runoff.comparison import Aim, compare, verdict
+from runoff.comparison.commands import next_commands
 from runoff.errors import RunError
 from runoff.evaluation import Answering, evaluate
 from runoff.evaluation.side_by_side import gather_prompted, gather_stored, side_by_side
@@ -75,8 +76,17 @@ def test_a_comparison_shows_its_examples_as_side_by_side_does(root: Path) -> Non
             r"(For|Against) (long|short), (against|for) (short|long)\. Source: chapter \d+\. Loss of", block.note
         )
     told = " ".join(block.text for block in examples.blocks if isinstance(block, Paragraph))
+    assert told.startswith("Of 4 questions that were answered, those whose reference ")
     assert "Underlined words" in told
     assert "No answers were generated" not in told
+
+
+def test_where_a_run_failed_a_gate_the_answers_are_to_be_read_first(root: Path) -> None:
+    comparison = compare([load_run(name, root) for name in ("long", "short")])
+    found, sound = (list(next_commands(comparison, Aim.GENERALIZATION, failed=failed)) for failed in (True, False))
+    command = f"runoff side-by-side {root / 'long'} {root / 'short'} --out answers"
+    assert command in found
+    assert [one for one in found if one != command] == sound
 
 
 def test_what_was_not_printed_is_said(root: Path) -> None:

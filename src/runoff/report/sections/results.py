@@ -12,6 +12,7 @@ from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
+from runoff.plan.findings.check import count_of
 from runoff.report.arrange import pairs_to_show
 from runoff.report.model import Block, Cell, Paragraph, Role, Table, cell
 from runoff.report.numbers import interval_text, loss_text, p_text, percent_text, signed_text
@@ -141,8 +142,13 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         )
     for dimension in dict.fromkeys(one.dimension for one in measures):
         found = [one for one in measures if one.dimension == dimension]
-        yield _measure_table(dimension, found, labels)
+        known = [one for one in found if any(value.value is not None for value in one.values.values())]
+        if known:
+            yield _measure_table(dimension, known, labels)
         for one in found:
+            if one not in known:
+                why = next(iter(one.values.values())).unknown
+                yield Paragraph(f"{one.title}: unknown, because {why}.", (f"measures.{one.key}",))
             yield from _told(one.key, one.flags, "warning")
             yield from _told(one.key, one.remarks, "plain")
 
@@ -152,7 +158,7 @@ def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[
     author = any(one.author is not None and one.author.value is not None for one in found)
     rows = tuple(
         (
-            cell(f"{one.title} ({one.unit})"),
+            cell(f"{one.title} ({one.unit}; n {_number_of(one)})"),
             _anchor(one.base),
             *(_measured(one.values[label]) for label in labels),
             *([_anchor(one.author)] if author else []),
@@ -162,6 +168,12 @@ def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[
     )
     columns = ("measure", "base", *labels, *(["author"] if author else []), "finding")
     return Table(dimension, columns, rows, (False, *(True for _ in columns[2:]), False))
+
+
+def _number_of(one: Yardstick) -> str:
+    """Examples behind each run's value, a range where they differ."""
+    counts = {value.n for value in one.values.values() if value.value is not None}
+    return f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
 
 
 def _told(key: str, said: Mapping[str, Sequence[str]], role: Role) -> Iterator[Paragraph]:
@@ -204,12 +216,13 @@ def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Bloc
     if not found:
         return
     leader, rival = found[0].leader, found[0].rival
+    answered = any(len(told.said.shown) > 1 for told in found)
     text = (
-        f"The questions whose reference {leader} predicts best and worst compared with {rival}, {EACH} of each at most."
+        f"Of {count_of(found[0].among, 'question')}{' that were answered' if answered else ''}, those whose reference "
+        f"{leader} predicts best and worst compared with {rival}: {EACH} of each at most."
     )
     if not any(not told.ahead for told in found):
         text += f" There is none of which {rival} predicts the reference better."
-    answered = any(len(told.said.shown) > 1 for told in found)
     more = what_marks_mean("the reference") if answered else "No answers were generated to show beside them."
     yield Paragraph(f"{text} {more}", (f"held_out_loss.{leader}-{rival}",))
     for told in found:

@@ -16,6 +16,7 @@ from tests.golden.comparison.said import lines
 from tests.support.run_folders import Losses, Told, made_measure, make_run, random_losses, scored
 
 from runoff.comparison import Aim, compare, verdict
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.stored import StoredMeasure
 from runoff.plan import Finding
 from runoff.report import Report, report
@@ -136,17 +137,17 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, measures=measured()),
     ),
     "a failed gate in the summary": (
-        "a: 50 % of 120 answers are broken (95 % interval 49 % to 51 %; base 0 %): failed.",
+        "a: 60 of 120 (50 %) answers are broken (95 % interval 49 % to 51 %; base 0 %): failed.",
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: made(root, measures=measured()),
     ),
     "an undecided gate": (
-        "a: 2.5 % of 120 answers are broken (95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
+        "a: 3 of 120 (2.5 %) answers are broken (95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
         lambda root: made(root, measures=measured(broken=0.025)),
         lambda root: made(root, measures=measured()),
     ),
     "forgetting": (
-        "a still passes 60 % of the 120 general prompts that the base passes (95 % interval 59 % to 61 %; wanted 95 %): failed.",
+        "a still passes 72 of the 120 (60 %) general prompts that the base passes (95 % interval 59 % to 61 %; wanted 95 %): failed.",
         lambda root: made(root, measures=measured(retention=0.6)),
         lambda root: made(root, measures=measured()),
     ),
@@ -241,9 +242,34 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, {"a": LOSSES, "b": LOSSES}),
     ),
     "no example speaks against the leader": (
-        "2 of each at most. There is none of which b predicts the reference better.",
+        "Of 120 questions, those whose reference a predicts best and worst compared with b: 2 of each at most. There is none of which b predicts the reference better.",
         made,
         lambda root: made(root, EVEN),
+    ),
+    "what a failed gate calls for": (
+        "A run that passes broken output would. What usually keeps more of the base: fewer updates,",
+        lambda root: made(root, measures=measured(broken=0.5)),
+        lambda root: made(root, measures=measured()),
+    ),
+    "the interval of the facts": (
+        f"a's agreement with the author's facts differs from the base's by {NOISE.mean():+.3f} (share; 95 % interval ",
+        lambda root: made(root, measures=measured()),
+        made,
+    ),
+    "n beside a measure": (
+        "Style (share; n 120) | ",
+        lambda root: made(root, measures=measured()),
+        made,
+    ),
+    "a measure that is unknown": (
+        "Style: unknown, because it takes 20 answers.",
+        lambda root: made(
+            root,
+            measures=[
+                replace(one, run=Estimate.unknown_because("it takes 20 answers", "share")) for one in measured()[:1]
+            ],
+        ),
+        lambda root: made(root, measures=measured()),
     ),
     "what chance alone would find": (
         "Each of 4 measures is tested at 5 % by itself: where nothing differs, about 0.2 of them would seem to.",
