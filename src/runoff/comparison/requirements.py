@@ -46,7 +46,7 @@ def not_broken(evidence: Evidence) -> Iterator[Required]:
             continue
         status: Status = "passed" if rate.high <= limit else "failed" if rate.low > limit else "undecided"
         text = (
-            f"{label}: {_part(rate)} answers are broken (95 % interval {_percent(rate.low)} to "
+            f"{label}: {_part(rate, '', 'answers are broken')}95 % interval {_percent(rate.low)} to "
             f"{_percent(rate.high)}; base {_percent(found.base.value)}): {_WORDS[status]}."
         )
         yield Required("broken output", label, status, Sentence(text, (f"{label}.measures.broken",)))
@@ -62,8 +62,8 @@ def kept_abilities(evidence: Evidence) -> Iterator[Required]:
             continue
         status: Status = "passed" if kept.low >= KEPT_SHARE else "failed" if kept.high < KEPT_SHARE else "undecided"
         text = (
-            f"{label} still passes {_part(kept, 'the ')} general prompts that the base passes (95 % "
-            f"interval {_percent(kept.low)} to {_percent(kept.high)}; wanted {_percent(KEPT_SHARE)}): {_WORDS[status]}."
+            f"{label} still passes {_part(kept, 'the ', 'general prompts that the base passes')}95 % interval "
+            f"{_percent(kept.low)} to {_percent(kept.high)}; wanted {_percent(KEPT_SHARE)}): {_WORDS[status]}."
         )
         yield Required("forgetting", label, status, Sentence(text, (f"{label}.measures.retention",)))
 
@@ -126,13 +126,13 @@ def _against_base(found: Yardstick) -> Iterator[tuple[str, PairedDifference]]:
     return ((label, found.against_base[label]) for label in found.values if label in found.against_base)
 
 
-def _part(rate: Estimate, the: str = "") -> str:
-    """`13 of 16` with its share behind it: of few, the count says more."""
+def _part(rate: Estimate, the: str, noun: str) -> str:
+    """`13 of 16 answers ...`: of few, the count says more than its share, which stands behind it."""
     value = rate.value or 0.0
     count = round(value * rate.n)
-    if abs(count - value * rate.n) > COUNTING_ERROR:  # not a plain share of n
-        return f"{_percent(value)} of {the}{rate.n}"
-    return f"{count} of {the}{rate.n} ({_percent(value)})"
+    if abs(count - value * rate.n) > COUNTING_ERROR:  # no plain share of n
+        return f"{_percent(value)} of {the}{rate.n} {noun} ("
+    return f"{count} of {the}{rate.n} {noun} ({_percent(value)}, "
 
 
 def _points(share: float) -> str:

@@ -72,7 +72,7 @@ def test_a_candidate_that_must_not_be_shipped_fails_whatever_its_loss(tmp_path: 
     found = with_broken(tmp_path, 0.0, 0.5)
     assert found.answer is Gate.FAIL
     assert found.sentences[0].text.startswith("b passes by held-out loss: it is lower than a's")
-    assert found.sentences[1].text.startswith("b: 60 of 120 (50 %) answers are broken")
+    assert found.sentences[1].text.startswith("b: 60 of 120 answers are broken (50 %, ")
     assert not any("would not pass itself" in sentence.text for sentence in found.sentences)
 
 

@@ -137,17 +137,17 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, measures=measured()),
     ),
     "a failed gate in the summary": (
-        "a: 60 of 120 (50 %) answers are broken (95 % interval 49 % to 51 %; base 0 %): failed.",
+        "a: 60 of 120 answers are broken (50 %, 95 % interval 49 % to 51 %; base 0 %): failed.",
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: made(root, measures=measured()),
     ),
     "an undecided gate": (
-        "a: 3 of 120 (2.5 %) answers are broken (95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
+        "a: 3 of 120 answers are broken (2.5 %, 95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
         lambda root: made(root, measures=measured(broken=0.025)),
         lambda root: made(root, measures=measured()),
     ),
     "forgetting": (
-        "a still passes 72 of the 120 (60 %) general prompts that the base passes (95 % interval 59 % to 61 %; wanted 95 %): failed.",
+        "a still passes 72 of the 120 general prompts that the base passes (60 %, 95 % interval 59 % to 61 %; wanted 95 %): failed.",
         lambda root: made(root, measures=measured(retention=0.6)),
         lambda root: made(root, measures=measured()),
     ),
