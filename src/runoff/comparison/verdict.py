@@ -391,8 +391,9 @@ def _failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
         return
     cites = tuple(cite for found in gates if found.status == "failed" for cite in found.sentence.cites)
     yield Sentence(
-        f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower learning "
-        "rate or scale, fewer adapted blocks, or general questions with the base's own answers among the training rows.",
+        f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower "
+        "learning rate or scale, fewer adapted blocks, or general questions with the base's own answers among the "
+        "training rows.",
         cites,
     )
 

@@ -141,6 +141,14 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: made(root, measures=measured()),
     ),
+    "every run failed": (
+        "Every run failed a gate, so none of them is to be shipped.",
+        lambda root: made(root, measures=measured(broken=0.5)),
+        lambda root: report_on(
+            make_run(root, "a", losses=LOSSES, measures=measured(broken=0.5)),
+            make_run(root, "b", losses=LOSSES + 0.1 + NOISE, measures=measured()),
+        ),
+    ),
     "an undecided gate": (
         "a: 3 of 120 answers are broken (2.5 %, 95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
         lambda root: made(root, measures=measured(broken=0.025)),
