@@ -256,7 +256,7 @@ def _headline(
         if len(others) == 1:
             than = f"{word} than that of {nearest}"
         else:
-            than = f"{word} than that of any other run (the next best, {nearest})"
+            than = f"{word} than that of the next best run, {nearest}"
         value = f"{one.advantage(pair):.4f} {one.unit}"
         return Sentence(f"{start}: its {name} is {value} {than} ({_certainty(pair)}).", cites)
     if decision is Decision.EQUIVALENT:
@@ -273,7 +273,9 @@ def _headline(
         return Sentence(text, cites)
     if len(others) > 1 and len(one.not_worse) > 1:
         tied = listed([label for label in one.values if label in one.not_worse])
-        return Sentence(f"No winner: {tied} can't be told apart by {name} ({_certainty(pair)}).", cites)
+        alone = pair.p_value is not None and pair.p_value <= 0.05  # which the choice of a leader among many explains
+        allowed = f", with {len(one.values)} runs compared at once" if alone else ""
+        return Sentence(f"No winner: {tied} can't be told apart by {name}{allowed} ({_certainty(pair)}).", cites)
     if len(deciding) > 1:
         return Sentence(
             f"No winner: {listed([two.title.lower() for two in deciding])} do not agree on one of {labels}.", cites

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 
 from runoff.evaluation.side_by_side import Prompted, Shown
-from runoff.plan.findings.check import count_of
 from runoff.report.model import Span, Text, Texts
+from runoff.report.numbers import percent_text
 
 __all__ = ["texts", "what_marks_mean"]
 
@@ -29,8 +29,10 @@ def texts(one: Prompted, note: str) -> Texts:
 
 
 def _note(said: Shown, one: Prompted) -> str:
-    differing = f", {said.differing} differ" if said.label != one.against else ""
-    return f"{count_of(len(said.words), 'word')}{differing}"
+    """A share and no count: badges count words as the measures do, and marks go by what white space parts."""
+    if said.label == one.against or not said.words:
+        return ""
+    return f"{percent_text(said.differing / len(said.words))} of its words differ"
 
 
 def _spans(said: Shown) -> tuple[Span, ...]:

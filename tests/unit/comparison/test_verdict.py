@@ -141,6 +141,19 @@ def test_three_runs_need_a_winner_that_beats_both(tmp_path: Path) -> None:
     assert "c" not in found.headline.text.split("can't")[0]
 
 
+def test_a_small_p_value_among_several_runs_is_said_to_be_one_of_several(tmp_path: Path) -> None:
+    def headline(seed: int) -> str:
+        losses, random = random_losses(1), np.random.Generator(np.random.PCG64(seed))
+        noisy = [losses + random.normal(0, 0.02, len(losses)) + 0.006 * (at > 0) for at in range(5)]
+        root = tmp_path / str(seed)
+        return verdict(compare([make_run(root, f"r{at}", losses=own) for at, own in enumerate(noisy)])).headline.text
+
+    assert headline(3).startswith(
+        "No winner: r0, r1 and r3 can't be told apart by held-out loss, with 5 runs compared at once (difference -0.0073,"
+    )
+    assert headline(4).startswith("No winner: r0 and r3 can't be told apart by held-out loss (difference -0.0023,")
+
+
 def test_retraining_commands_repeat_the_options_and_raise_the_seed(tmp_path: Path) -> None:
     from runoff.config import Origin
     from runoff.runs import Value
