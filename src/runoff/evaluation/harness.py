@@ -21,7 +21,7 @@ from runoff.estimates.estimate import Estimate, mean, rate
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.stored import HARNESS, StoredMeasure, load_measures, store_measures
 from runoff.files import write_json
-from runoff.models import get_model
+from runoff.models import recorded_model
 from runoff.plan import ModelFacts, read_model_facts
 from runoff.runs import Run
 
@@ -69,7 +69,7 @@ def run_harness(
         if not harness.tasks or not evaluations:
             return False
         first = evaluations[0]
-        model = read_model_facts(_base_folder(named[first.run], say))
+        model = read_model_facts(recorded_model(named[first.run].identity.model, progress=say))
         work = _Work(harness, model, str(first.engine.get("dtype", "auto")), limit, say)
         base = _scored(work, "the base model", None, model.sha256, first.folder)
         for one in evaluations:
@@ -79,11 +79,6 @@ def run_harness(
         say(f"Not run: {error}")
         return False
     return True
-
-
-def _base_folder(run: Run, say: Callable[[str], None]) -> Path:
-    folder = Path(str(run.identity.model.get("folder", "")))
-    return folder if folder.is_dir() else get_model(str(run.identity.model.get("name")), progress=say)
 
 
 def _store(work: _Work, evaluation: Evaluation, own: Scores, base: Scores) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runoff.data import Tokenizer, load_tokenizer
 from runoff.engines import Base, Engine, Vector, open_base
 from runoff.engines.adapters import read_adapter
 from runoff.errors import RunError, RunoffError
-from runoff.models import get_model
+from runoff.models import recorded_model
 from runoff.plan import AdapterSpec, ModelFacts, read_model_facts
 from runoff.runs import Run, RunFolder, trunk_folder
 
@@ -160,9 +159,7 @@ def _taken_on_trust(run: Run, lead: Run) -> Iterator[str]:
 
 
 def _base_of(run: Run, say: Callable[[str], None]) -> ModelFacts:
-    model = run.identity.model
-    folder = Path(str(model.get("folder", "")))
-    return read_model_facts(folder if folder.is_dir() else get_model(str(model.get("name")), progress=say))
+    return read_model_facts(recorded_model(run.identity.model, progress=say))
 
 
 def adapter_sha256(folder: RunFolder) -> str:

@@ -7,13 +7,14 @@ that `import runoff.models` costs nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runoff.errors import ModelError
 from runoff.models.folder import check_model_folder
 
-__all__ = ["get_model"]
+__all__ = ["get_model", "recorded_model"]
 
 EMBEDDED = "smollm2-135m"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -49,6 +50,20 @@ def get_model(name_or_path: str, *, progress: Callable[[str], None] | None = Non
         f'model "{name_or_path}": there is no such folder or file; give a model folder, a .gguf file, '
         f'a Hugging Face id such as "HuggingFaceTB/SmolLM2-135M-Instruct", or "{EMBEDDED}".'
     )
+
+
+def recorded_model(record: Mapping[str, Any], *, progress: Callable[[str], None] | None = None) -> Path:
+    """The local folder of the base that a run's record names: the folder while it is there, else by the name.
+
+    Raises:
+        ModelError: as `get_model`, or where the record names none (an import's files need not).
+    """
+    folder, name = record.get("folder"), record.get("name")
+    if folder and Path(str(folder)).is_dir():
+        return Path(str(folder))
+    if not name:
+        raise ModelError("the run's record names no base model; import the run again with --set model=NAME.")
+    return get_model(str(name), progress=progress)
 
 
 def _as_path(name: str) -> Path:

@@ -16,7 +16,7 @@ from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
 from runoff.data import Batch
-from runoff.errors import EngineError, RunError
+from runoff.errors import EngineError, ModelError, RunError
 from runoff.evaluation import Answering, evaluate, load_evaluations
 from runoff.plan import AdapterSpec
 from runoff.runs import Run, load_run
@@ -199,3 +199,18 @@ def test_scores_of_different_arithmetic_are_said(runs: list[Run]) -> None:
     evaluate(runs, base=FakeBase(), say=said.append)
     (note,) = [text for text in said if text.startswith("Scored by different arithmetic")]
     assert "good by fake in bfloat16, bad by fake in float64" in note
+
+
+def test_a_record_without_a_folder_is_measured_on_the_base_that_it_names(runs: list[Run]) -> None:
+    """An import knows its base by name alone; the folder that the command runs in is not taken for it."""
+    good = runs[0]
+    base = good.identity.model["folder"]
+    identity(lambda body: body.update(model={"name": base}))(good.folder.path)
+    (found,) = evaluate([load_run(good.folder.path)], base=FakeBase())
+    assert (found.run, len(found.rows)) == ("good", 12)
+
+
+def test_a_record_that_names_no_base(runs: list[Run]) -> None:
+    identity(lambda body: body.update(model={}))(runs[0].folder.path)
+    with pytest.raises(ModelError, match="names no base model; import the run again with --set model=NAME"):
+        evaluate([load_run(runs[0].folder.path)], base=FakeBase())
