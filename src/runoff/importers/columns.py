@@ -6,20 +6,23 @@ iteration=step`. LLaMA-Factory's, torchtune's and TRL's names are known. Must no
 
 from __future__ import annotations
 
-import csv
+import functools
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
-from runoff.importers.lines import number, read_text
+from runoff.importers.lines import number, read_object, read_text
+from runoff.importers.separated import delimiter_of, header_of, separated_rows
+from runoff.plan.findings.check import count_of
 from runoff.runs import MetricRow
 
-__all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "JSON_LIST", "check_columns"]
+__all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "JSON_LIST", "JSON_LISTS", "check_columns"]
 
 COLUMNS = (
     "iteration", "optimizer_updates", "epoch", "train_loss", "validation_loss", "learning_rate", "gradient_norm",
@@ -28,7 +31,7 @@ COLUMNS = (
 """What a column can be mapped to."""
 
 _NAMES = {
-    "iteration": ("iteration", "iter", "iters"),
+    "iteration": ("iteration", "iter", "iters", "iterations"),
     "optimizer_updates": (
         "optimizer_updates",
         "global_step",
@@ -37,8 +40,8 @@ _NAMES = {
         "optimizer_step",
         "global_step/max_steps",
     ),
-    "epoch": ("epoch", "train/epoch"),
-    "train_loss": ("train_loss", "loss", "train/loss", "training_loss"),
+    "epoch": ("epoch", "epochs", "train/epoch"),
+    "train_loss": ("train_loss", "loss", "train/loss", "training_loss", "train_losses"),
     "validation_loss": (
         "validation_loss",
         "val_loss",
@@ -47,6 +50,8 @@ _NAMES = {
         "eval/loss",
         "val/loss",
         "valid/loss",
+        "val_losses",
+        "eval_losses",
     ),
     "learning_rate": ("learning_rate", "lr", "train/learning_rate"),
     "gradient_norm": ("gradient_norm", "grad_norm", "train/grad_norm"),
@@ -56,23 +61,20 @@ _NAMES = {
     "peak_memory_gb": ("peak_memory_gb", "peak_memory"),
     "seconds": ("eval_runtime", "val_time"),
 }
-_NOTEBOOK = {
-    "optimizer_updates": ("Step",),
-    "epoch": ("Epoch",),
-    "train_loss": ("Training Loss",),
-    "validation_loss": ("Validation Loss",),
-}
+_READ = frozenset(name for names in _NAMES.values() for name in names) | {"total_steps"}
+_LISTED = frozenset(name for key in ("iteration", "optimizer_updates", "epoch") for name in _NAMES[key])
 _LOSSES = ("train_loss", "validation_loss")
 _WHOLE = ("iteration", "optimizer_updates", "target_tokens", "peak_memory_bytes")
+_THOUSANDS = (*_WHOLE, "tokens_per_second")
 _POSITIONS = ("iteration", "optimizer_updates", "epoch")
+NAMED_ROWS = 50
+"""Rows whose columns are looked through for those that nothing reads."""
 LLAMA_FACTORY = Clue("llama-factory", "its rows have current_steps and total_steps, as trainer_log.jsonl has")
 NOTEBOOK = Clue("transformers", "its columns are those of the table that Trainer shows in notebooks")
 MAX_LINE_CHARACTERS = 1 << 20
 _NEXT = re.compile(r"[\s,]*(?=\{)")
 _OF_TOTAL = re.compile(r"^(\d+)/\d+$")
-_COMMA = re.compile(r"[+-]?\d+,\d+")
-_DECIMAL_COMMA = re.compile(r"(?:^|;)[+-]?(?:0,\d+|\d+,(?:\d{1,2}|\d{4,}))(?=[;\r\n]|$)", re.M)
-"""A cell of a table parted by semicolons whose comma can't be a thousands separator."""
+_TWO_WAYS = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
@@ -118,47 +120,46 @@ def _list_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
 
 
 def _read_csv(source: SourceFile) -> Reading:
-    return _table(source, _csv_rows(source))
+    return _table(source, separated_rows(source))
 
 
-def _csv_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
-    with source.path.open("r", encoding=source.encoding, errors="replace", newline="") as file:
-        delimiter, certain = _delimiter(source), _DECIMAL_COMMA.search(source.text_head) is not None
-        reader = csv.DictReader(file, delimiter=delimiter, strict=False)
-        try:
-            for row in reader:
-                yield reader.line_num, str(row), _with_points(row, certain=certain) if delimiter == ";" else row
-        except csv.Error as error:
-            raise ImportFailed(
-                f"{source.name}:{reader.line_num}: is not a table of separated values ({error})."
-            ) from None
-
-
-def _with_points(row: Mapping[str, Any], *, certain: bool) -> dict[str, Any]:
-    """Decimal commas as points; where `1,234` may be either, no number."""
-    return {
-        key: (cell.replace(",", ".") if certain else None)
-        if isinstance(cell, str) and _COMMA.fullmatch(cell.strip())
-        else cell
-        for key, cell in row.items()
-    }
+def _read_lists(source: SourceFile) -> Reading:
+    """One object of lists, as scripts keep their curves: {"iterations": [10, 20], "train_losses": [2.1, 2.0]}."""
+    body, _ = read_object(source)
+    lists = {key: value for key, value in body.items() if isinstance(value, list)}
+    named = [value for key, value in lists.items() if plain_name(key) in _LISTED or key in source.columns.values()]
+    length = len(max(named or lists.values(), key=len))
+    whole = {key: value for key, value in lists.items() if len(value) == length}
+    cells = (dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True))
+    rows = ((1, str(row)[:200], row) for row in cells)
+    reading = _table(source, rows)
+    other = ", ".join(f"{key} ({count_of(len(value), 'value')})" for key, value in lists.items() if key not in whole)
+    note = f"{source.name}: not read, since the positions have {length} values: {other}."
+    facts = reading.facts[0]
+    return Reading((replace(facts, notes=(*facts.notes, note)),), reading.tally) if other else reading
 
 
 def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading:
     check_columns(source.columns)
-    tally, rows, last, segment = Tally(), [], -1.0, 0
+    tally, last, segment = Tally(), -1.0, 0
+    rows: list[MetricRow] = []
     settings: dict[str, Told] = {}
+    other: dict[str, None] = {}
     llama_factory = notebook = False
+    doubt = ""
     try:
         for line, text, body in lines:
             tally.read += 1
             place = f"{source.name}:{line}"
-            values = _values(body, source.columns) if isinstance(body, Mapping) else {}
+            values, unread = _values(body, source.columns) if isinstance(body, Mapping) else ({}, {})
             position = next((values[key] for key in _POSITIONS if key in values), None)
             losses = [key for key in _LOSSES if key in values]
+            if unread or position is None or not losses:
+                doubt = doubt or _doubt(place, unread)
+                tally.puzzle(place, ", ".join(f"{key} {value!r}" for key, value in unread.items()) or text)
             if position is None or not losses:
-                tally.puzzle(place, text)
                 continue
+            other |= dict.fromkeys(_unknown(body, source.columns)) if len(rows) < NAMED_ROWS else {}
             segment, last = segment + (position < last), position
             rows += [_row(kind, values, place, segment) for kind in losses]
             llama_factory = llama_factory or ("current_steps" in body and "total_steps" in body)
@@ -168,11 +169,32 @@ def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading
     except OSError as error:
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
     if not rows:
-        raise ImportFailed(_nothing(source, tally))
+        raise ImportFailed(doubt or _nothing(source, tally))
     clues = (LLAMA_FACTORY,) if llama_factory else (NOTEBOOK,) if notebook else ()
-    return Reading(
-        (Facts("log", (), tuple(settings.values()), rows=tuple(rows), clues=clues, whole_folder=llama_factory),), tally
+    facts = Facts(
+        "log",
+        (),
+        tuple(settings.values()),
+        rows=tuple(rows),
+        clues=clues,
+        notes=(f"{source.name}: columns not read: {', '.join(other)[:300]}.",) if other else (),
+        whole_folder=llama_factory,
     )
+    return Reading((facts,), tally)
+
+
+def _doubt(place: str, unread: Mapping[str, str]) -> str:
+    """The sentence for a number that may be read in two ways."""
+    key, text = next(((key, text) for key, text in unread.items() if _TWO_WAYS.fullmatch(text)), ("", ""))
+    ways = f"{text.replace(',', '.')} or {text.replace(',', '')}"
+    return f"{place}: {key} {text!r} may be {ways}. Write the numbers with a decimal point." if key else ""
+
+
+def _unknown(body: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[str]:
+    read = _READ.union(_notebook_names("optimizer_updates", body))
+    for key in body:
+        if key is not None and plain_name(key) not in read and key not in columns.values():
+            yield str(key)
 
 
 def _nothing(source: SourceFile, tally: Tally) -> str:
@@ -183,28 +205,41 @@ def _nothing(source: SourceFile, tally: Tally) -> str:
     )
 
 
-def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float]:
-    values = {}
+def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Numbers by our names, and the texts that stand where a number should."""
+    values, unread = {}, {}
+    known = {plain_name(key): value for key, value in body.items() if value not in (None, "")}
     for ours in COLUMNS:
-        names = (columns[ours],) if ours in columns else _NAMES.get(ours, ()) + _notebook_names(ours, body)
-        if ours == "train_loss" and "train_runtime" in body:
+        if ours == "train_loss" and "train_runtime" in known:
             continue  # Trainer's mean over the whole run
-        found = next((body[name] for name in names if body.get(name) not in (None, "")), None)
-        value = _as_number(found)
-        if value is not None and (math.isfinite(value) or ours in _LOSSES):
+        names = _NAMES.get(ours, ()) + _notebook_names(ours, body)
+        found = (
+            body.get(columns[ours]) if ours in columns else next((known[name] for name in names if name in known), None)
+        )
+        value = _as_number(ours, found)
+        if value is None and isinstance(found, str) and found.strip():
+            unread[ours] = found.strip()
+        elif value is not None and (math.isfinite(value) or ours in _LOSSES):
             values[ours] = value
-    return values
+    return values, unread
+
+
+@functools.lru_cache(maxsize=1024)
+def plain_name(name: Any) -> str:
+    """A heading as scripts write it: `Train Loss` is train_loss."""
+    return re.sub(r"[\s-]+", "_", str(name).strip().lower())
 
 
 def _notebook_names(ours: str, body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The heads of the table that Trainer shows in notebooks, whose steps are optimizer updates."""
-    return _NOTEBOOK.get(ours, ()) if "Training Loss" in body else ()
+    """In the table that Trainer shows in notebooks, steps are optimizer updates."""
+    return ("step",) if ours == "optimizer_updates" and "Training Loss" in body else ()
 
 
-def _as_number(value: Any) -> float | None:
+def _as_number(ours: str, value: Any) -> float | None:
+    """A comma parts thousands only where thousands are to be expected: a loss of 2,345 is not known to be 2345."""
     if is_number(value):
         return float(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and ("," not in value or ours in _THOUSANDS):
         try:
             return number(_OF_TOTAL.sub(r"\1", value.strip()))
         except ValueError:
@@ -223,11 +258,6 @@ def _row(loss: str, values: Mapping[str, float], place: str, segment: int) -> Me
     return MetricRow(kind, **fields, nats_per_target_token=losses[loss], place=place, segment=segment)  # type: ignore[arg-type]
 
 
-def _delimiter(source: SourceFile) -> str:
-    first = source.text_head.partition("\n")[0]
-    return max(",\t;", key=first.count)
-
-
 def _is_jsonl(source: SourceFile) -> bool:
     first = source.text_head.lstrip().partition("\n")[0].strip()
     return source.is_object and (first.endswith("}") or source.path.suffix == ".jsonl")
@@ -237,17 +267,20 @@ def _is_list(source: SourceFile) -> bool:
     return not source.is_binary and re.match(r"\s*\[\s*\{", source.text_head) is not None
 
 
+def _is_lists(source: SourceFile) -> bool:
+    return source.is_object and re.search(r'"[^"]*loss[^"]*"\s*:\s*\[\s*[-+\d.]', source.text_head, re.I) is not None
+
+
 def _is_csv(source: SourceFile) -> bool:
-    first = source.text_head.partition("\n")[0].lower()
-    if source.is_binary or first.count(_delimiter(source)) < 1:
+    first, delimiter = header_of(source), delimiter_of(source)
+    if source.is_binary or first.count(delimiter) < 1:
         return False
-    cells = {cell.strip().strip('"') for cell in first.strip().split(_delimiter(source))}
-    known = {name.lower() for names in (*_NAMES.values(), *_NOTEBOOK.values()) for name in names} | {
-        name.lower() for name in source.columns.values()
-    }
+    cells = {plain_name(cell.strip().strip('"')) for cell in first.strip().split(delimiter)}
+    known = _READ | {plain_name(name) for name in source.columns.values()}
     return source.path.suffix in (".csv", ".tsv") or len(cells & known) >= 2
 
 
 JSON_LINES = Importer("JSON lines", _is_jsonl, _read_jsonl)
 JSON_LIST = Importer("JSON list", _is_list, _read_list)
+JSON_LISTS = Importer("JSON of lists", _is_lists, _read_lists)
 CSV_TABLE = Importer("CSV", _is_csv, _read_csv)

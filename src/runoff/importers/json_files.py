@@ -114,9 +114,11 @@ def summary_rows(body: Mapping[str, Any], place: str) -> tuple[list[MetricRow], 
 
 
 def _metric_number(value: Any) -> float | None:
-    if is_number(value):
-        return float(value)
-    return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}.get(str(value).lower())
+    """A number, be it in quotes; "nan" and "inf" too. A comma may be a decimal point, so a text with one is none."""
+    try:
+        return float(value) if is_number(value) or isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _fit(field: str, number: float) -> Any:

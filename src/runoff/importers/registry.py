@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runoff.importers.adapter_files import MLX_CONFIG, PEFT_CONFIG, TENSORS
-from runoff.importers.columns import CSV_TABLE, JSON_LINES, JSON_LIST
+from runoff.importers.columns import CSV_TABLE, JSON_LINES, JSON_LIST, JSON_LISTS
 from runoff.importers.facts import Importer
 from runoff.importers.json_files import METRICS_JSON, TRAINER_STATE
 from runoff.importers.log_hf import hugging_face_lines
@@ -28,6 +28,7 @@ IMPORTERS: tuple[Importer, ...] = (
     PEFT_CONFIG,
     MLX_CONFIG,
     TRAINER_STATE,
+    JSON_LISTS,
     JSON_LINES,
     JSON_LIST,
     METRICS_JSON,
