@@ -5,9 +5,12 @@ Owns: exit codes and --debug. Verbs import what they need inside their function,
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,7 +31,7 @@ from runoff.cli import (
     vote,
     watch,
 )
-from runoff.errors import RunoffError
+from runoff.errors import RunoffError, disk_error
 from runoff.plain_text import visible
 
 __all__ = ["app", "run"]
@@ -67,19 +70,42 @@ def options(
 
 
 def run() -> None:
-    """Entry point: a RunoffError becomes its sentence and exit code; anything else is a bug of ours, and says so."""
+    """Entry point: a RunoffError becomes its sentence and exit code, and so does a disk that is full or forbidden;
+    anything else is a bug of ours, and says so."""
+    _open_streams()
     try:
         app()
+        sys.stdout.flush()
     except RunoffError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
+        _drop_output()
         sys.exit(1)
     except KeyboardInterrupt:
         _fail("stopped.", 130)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            _drop_output()
+            _fail(str(disk_error(error, Path(error.filename or "the output"), "it")), 2)
         if "RUNOFF_DEBUG" not in os.environ:
             _fail(f"this is a bug in Runoff ({type(error).__name__}: {error}). Run it with --debug and report it.", 70)
         raise
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _open_streams() -> None:
+    """A stream that the caller has closed (`>&-`) swallows what is written to it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
+
+
+def _drop_output() -> None:
+    """What still waits to be written can't be; Python would complain of it as it ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> None:

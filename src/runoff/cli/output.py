@@ -83,7 +83,7 @@ def show_runs(root: Path, rows: Sequence[dict[str, Any]], *, as_json: bool, limi
         return
     shown = rows[: limit or None]
     some = f"Showing {len(shown):,} of {len(rows):,}" if len(shown) < len(rows) else f"{len(rows):,}"
-    table = Table(title=visible(f"{some} runs in {root}"), title_justify="left")
+    table = Table(title=visible(f"{some} {'run' if len(rows) == 1 else 'runs'} in {root}"), title_justify="left")
     headings = list(rows[0]) if rows else ["run"]
     for heading in headings:
         table.add_column(heading.replace("_", " "))
@@ -104,7 +104,9 @@ def show_run(run: Run) -> None:
     identity = run.identity
     out.print(
         Text(
-            visible(f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name')}"),
+            visible(
+                f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name') or 'unknown'}"
+            ),
             style="bold",
         )
     )
@@ -117,11 +119,13 @@ def show_run(run: Run) -> None:
         out.print(_values_table(title, values))
     for finding in run.plan.findings:
         out.print(_plain(str(finding)))
+    for note in run.plan.notes:
+        out.print(_plain(note))
     for change in identity.changed:
         out.print(_plain("changed after iteration {iteration}: {key}, {then} before, {now} since".format(**change)))
     for row in run.metrics:
         if row.kind in ("alarm", "event") and row.text:
-            out.print(_plain(f"at iteration {row.iteration}: {row.text}"))
+            out.print(_plain(row.text if row.iteration is None else f"at iteration {row.iteration}: {row.text}"))
     for key, value in identity.result.items():
         out.print(_plain(f"{key}: {value}"))
 

@@ -24,10 +24,18 @@ def command(
     ] = None,
 ) -> None:
     """List the runs."""
-    from runoff.cli.output import show_runs
+    from runoff.cli.output import say, show_runs
     from runoff.runs import list_runs, runs_root
 
     extra = [name.strip() for name in (columns or "").split(",") if name.strip()]
     folder = root or runs_root()
     rows = list_runs(folder, where=where, sort=sort, columns=extra)
+    if not rows and not json_output:
+        why = (
+            f"No run in {folder} fits."
+            if where
+            else f"No runs in {folder}. `runoff train` or `runoff import` makes one."
+        )
+        say(why)
+        return
     show_runs(folder, rows, as_json=json_output, limit=limit)

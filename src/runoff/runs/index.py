@@ -11,12 +11,13 @@ import json
 import math
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runoff.errors import RunError, disk_error
-from runoff.runs.query import parse_where
+from runoff.errors import RunError
+from runoff.runs.query import parse_where, unknown_key
 from runoff.runs.record import MetricRow
 from runoff.runs.store import Run, RunFolder, load_run
 
@@ -34,6 +35,7 @@ class RunIndex:
 
     root: Path
     path: Path
+    elsewhere: tempfile.TemporaryDirectory[str] | None = None
 
     def keys(self) -> list[str]:
         """Everything that can be asked of a run."""
@@ -58,20 +60,30 @@ class RunIndex:
 def open_index(root: Path) -> RunIndex:
     """Bring the index up to date: new and changed folders are read, vanished ones forgotten.
 
+    Where the folder is read-only or its disk full, the index is made elsewhere and lasts as long as it is held.
+
     Raises:
-        RunError: the index can't be written.
+        RunError: the index can't be written there either.
     """
     path = root / ".index.sqlite"
-    if root.is_dir():
-        try:
-            with _connect(path) as connection:
-                _refresh(connection, root)
-        except sqlite3.DatabaseError:
+    if not root.is_dir():
+        return RunIndex(root, path)
+    if os.access(root, os.W_OK):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            return _filled(root, path)
+        with contextlib.suppress(sqlite3.DatabaseError, OSError):
             path.unlink(missing_ok=True)
-            with _connect(path) as connection:
-                _refresh(connection, root)
-        except OSError as error:
-            raise disk_error(error, path, "the index of runs") from None
+            return _filled(root, path)
+    try:
+        elsewhere = tempfile.TemporaryDirectory(prefix="runoff-")
+        return replace(_filled(root, Path(elsewhere.name) / path.name), elsewhere=elsewhere)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise RunError(f"{path}: the index of runs could not be written ({error}).") from None
+
+
+def _filled(root: Path, path: Path) -> RunIndex:
+    with _connect(path) as connection:
+        _refresh(connection, root)
     return RunIndex(root, path)
 
 
@@ -86,8 +98,9 @@ def list_runs(
     index = open_index(root)
     known = index.keys()
     fits = parse_where(where, known) if where else None
-    for name in (*columns, *([sort] if sort else [])):
-        parse_where(name, known)
+    for option, name in (*(("--columns", column) for column in columns), *([("--sort", sort)] if sort else [])):
+        if name not in (*known, *COLUMNS, "run"):
+            raise unknown_key(option, name, known)
     shown = tuple(dict.fromkeys((*COLUMNS, *columns, *([sort] if sort else []))))
     asked = tuple(dict.fromkeys((*shown, *(fits.keys if fits else ()))))
     rows = [row for row in index.rows(asked) if fits is None or fits(row)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from runoff.errors import RunError
 
-__all__ = ["Where", "parse_where"]
+__all__ = ["Where", "parse_where", "unknown_key"]
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -54,10 +54,15 @@ def parse_where(text: str, known: Sequence[str]) -> Where:
     keys = tuple(dict.fromkeys(_names(tree, text)))
     for key in keys:
         if key not in known and key != "run":
-            close = difflib.get_close_matches(key, [*known, "run"], n=1)
-            hint = f"did you mean {close[0]}?" if close else "`runoff show RUN` lists what a run has."
-            raise RunError(f"--where: no run has {key}; {hint}")
+            raise unknown_key("--where", key, known)
     return Where(text, keys, tree)
+
+
+def unknown_key(option: str, key: str, known: Sequence[str]) -> RunError:
+    """The sentence for a name that no run has, with the nearest one."""
+    close = difflib.get_close_matches(key, [*known, "run"], n=1)
+    hint = f"did you mean {close[0]}?" if close else "`runoff show RUN` lists what a run has."
+    return RunError(f"{option}: no run has {key}; {hint}")
 
 
 def _names(tree: ast.expr, text: str) -> list[str]:

@@ -365,7 +365,8 @@ def _locate(name: str, root: Path) -> Path:
     import difflib
 
     known = [path.name for path in find_runs(root)]
-    close = difflib.get_close_matches(name, known, n=3) or [run for run in known if run.startswith(name)][:3]
+    holding = [run for run in known if name.lower() in run.lower()]
+    close = (holding or difflib.get_close_matches(name, known, n=3))[:3]
     hint = f"did you mean {' or '.join(close)}?" if close else f"runs in {root}: {', '.join(known[:10]) or 'none'}."
     raise RunError(f"{name}: no such run; {hint}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,22 @@ def test_nothing_but_comparisons_can_be_said(text: str) -> None:
 
 def test_no_folder_means_no_runs(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "nowhere") == []
+
+
+def test_a_read_only_folder_is_listed_all_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = list_runs(root)
+    (root / ".index.sqlite").unlink()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert list_runs(root) == wanted
+    assert not (root / ".index.sqlite").exists()
+
+
+def test_a_column_or_an_order_by_an_unknown_name_is_refused(root: Path) -> None:
+    with pytest.raises(RunError, match=r"--sort: no run has learning_rat; did you mean learning_rate\?"):
+        list_runs(root, sort="learning_rat")
+    with pytest.raises(RunError, match=r"--columns: no run has zzz; `runoff show RUN` lists"):
+        list_runs(root, columns=["zzz"])
+
+
+def test_the_usual_columns_can_be_sorted_by_before_any_run_has_them(tmp_path: Path) -> None:
+    assert list_runs(tmp_path, sort="best_val_loss") == []

@@ -166,6 +166,7 @@ def test_a_name_that_is_no_run_gets_the_near_ones(tmp_path: Path) -> None:
         a_run(tmp_path, name)
     assert sentence("sprign", tmp_path) == "sprign: no such run; did you mean spring?"
     assert sentence("wint", tmp_path).startswith("wint: no such run; did you mean winter-")
+    assert sentence("NTER", tmp_path) == "NTER: no such run; did you mean winter-1 or winter-2?"
     assert sentence("zzz", tmp_path) == f"zzz: no such run; runs in {tmp_path}: spring, winter-1, winter-2."
     assert sentence("zzz", tmp_path / "none") == f"zzz: no such run; runs in {tmp_path / 'none'}: none."
 
