@@ -116,7 +116,8 @@ def validation_draws(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Che
         rows, of = side.number("validation_rows"), side.number("valid_rows")
         if rows is not None:
             parts.append(f"{side.label}: {rows:.0f}{f' of {of:.0f}' if of is not None else ''} rows")
-    text = f"Each validation loss is of rows drawn anew at random ({', '.join(parts)}), so it moves with the draw."
+    known = f" ({', '.join(parts)})" if parts else ""
+    text = f"Each validation loss is of rows drawn anew at random{known}, so it moves with the draw."
     yield Check("validation draws", "warning", Sentence(text, tuple(f"{side.label}.findings.I110" for side in drawn)))
 
 

@@ -17,6 +17,7 @@ from runoff.config import LrSchedule, Origin, Settings
 from runoff.errors import ConfigError
 from runoff.importers.effective import Effective
 from runoff.importers.facts import AdapterTensors, Told
+from runoff.importers.rows import last_trained
 from runoff.importers.rules_mlx_lm import around_the_update, mlx_validations
 from runoff.importers.versions import Range
 from runoff.plan.schedule import check_schedule, learning_rate
@@ -109,9 +110,8 @@ def mlx_counts(evidence: Evidence) -> dict[str, Value]:
 
 
 def _reached(evidence: Evidence) -> int | None:
-    return max(
-        (row.iteration for row in evidence.rows if row.iteration is not None and row.kind != "event"), default=None
-    )
+    last = last_trained(evidence.rows)
+    return last.iteration if last is not None else None
 
 
 def _iterations(evidence: Evidence, planned: int | None, reached: int | None) -> Value:
@@ -130,8 +130,8 @@ def _iterations(evidence: Evidence, planned: int | None, reached: int | None) ->
 
 
 def _last_place(evidence: Evidence) -> str:
-    reached = _reached(evidence)
-    return next((row.place or "" for row in reversed(evidence.rows) if row.iteration == reached), "")
+    last = last_trained(evidence.rows)
+    return (last.place or "") if last is not None else ""
 
 
 def _passes(done: int | None, batch: int | None, rows: Any) -> dict[str, Value]:
@@ -167,23 +167,42 @@ def _validations(evidence: Evidence, done: int | None, batch: int | None, rows: 
             first = Value.unknown(
                 f"whether the last iteration is validated depends on the version ({evidence.versions})"
             )
+    if _validations_are_missing(evidence):
+        why = "the files hold training reports and no validation: there was none, or its lines are missing"
+        unknown = Value.unknown(why, count)
+        return {"validations": unknown, "validation_rows": Value.unknown(why)}
+    return {"validations": first, "validation_rows": _validation_rows(evidence, batch, batches, rows)}
+
+
+def _validations_are_missing(evidence: Evidence) -> bool:
+    """From the first report on, where a validation at iteration 1 goes before it."""
+    first = min(
+        (row.iteration for row in evidence.rows if row.kind == "train" and row.iteration is not None), default=None
+    )
+    every = evidence.whole("steps_per_report")
+    seen = any(row.kind == "validation" for row in evidence.rows)
+    return not seen and first is not None and every is not None and first <= every
+
+
+def _validation_rows(evidence: Evidence, batch: int | None, batches: int | None, rows: Any) -> Value:
     if batch is None or batches is None or batch < 1:
-        return {"validations": first, "validation_rows": missing({"batch_size": batch, "val_batches": batches})}
-    whole = rows // batch * batch if isinstance(rows, int) else None
-    wanted = whole if batches < 0 else batches * batch
-    if wanted is None:
-        return {
-            "validations": first,
-            "validation_rows": Value.unknown("all rows are used, but their number is unknown"),
-        }
-    held = wanted if whole is None else min(wanted, whole)
-    if whole is not None and held == whole:
-        why = f"all full batches of {batch} of the {rows} rows"
-    else:
-        of = f" of {rows}" if isinstance(rows, int) else ", if there are that many"
-        why = f"{batches} batches of {batch} rows{of}, drawn anew at each validation, "
-        why += around_the_update(evidence.versions)
-    return {"validations": first, "validation_rows": derived(held, why)}
+        return missing({"batch_size": batch, "val_batches": batches})
+    known = isinstance(rows, int)
+    if batches < 0:
+        held = rows // batch * batch if known else None
+        return (
+            derived(held, f"all full batches of {batch} of the {rows} rows")
+            if held is not None
+            else Value.unknown("all rows are used, but their number is unknown")
+        )
+    drawn = f"{batches} batches of {batch} rows"
+    anew = f"drawn anew at each validation, {around_the_update(evidence.versions)}"
+    if not known:
+        return Value.unknown(f"at most {batches * batch} ({drawn}, {anew}): valid_rows is unknown")
+    held = min(batches * batch, rows // batch * batch)
+    if held == rows // batch * batch:
+        return derived(held, f"all full batches of {batch} of the {rows} rows")
+    return derived(held, f"{drawn} of {rows}, {anew}")
 
 
 def _rates(evidence: Evidence, updates: int | None) -> dict[str, Value]:

@@ -33,6 +33,7 @@ _START = re.compile(r"Starting training\.\.\., iters: (\d+)")
 _CONFIG = re.compile(r"Loading configuration file (.+\.ya?ml)\s*$")
 _TRAINABLE = re.compile(r"Trainable parameters: [\d.]+% \(([\d.]+)M/([\d.]+)M\)")
 _LONGEST = re.compile(r"longer than (\d+) tokens\. The longest sentence (\d+) will be truncated")
+_RESUMED = re.compile(r"Loading (?:pretrained/)?fine-tuned weights from (\S.*)")
 _NODES = re.compile(r"Node \d+ of (\d+)")
 
 _OLD_ROWS = "rows with peak memory"
@@ -203,6 +204,9 @@ def _rare(log: LogReader, text: str, place: str) -> bool:
             log.section.count("longest_row_tokens", longest, place)
         log.section.tell("max_seq_length", int(match[1]), place)
         log.once(text)
+        return True
+    if match := _RESUMED.search(text):
+        log.section.tell("resume_adapter_file", match[1].strip(), place)
         return True
     if match := _NODES.search(text):
         log.section.count("processes", int(match[1]), place)

@@ -93,6 +93,7 @@ def merge(group: Group, hand: Hand) -> Merged:
         *findings,
         *wrong_base(seen, counts),
         *_sampled(seen, counts),
+        *_resumed(seen),
         *row_findings(rows, seen.whole("iters"), group.name),
     )
     notes = (*group.notes, *effective.notes, *(note for each in facts for note in each.notes))
@@ -210,12 +211,25 @@ def _counts(tool: str | None, seen: Evidence) -> dict[str, Value]:
 
 def _sampled(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
     """A validation loss over a random part of the valid set."""
-    rows, every = counts["validation_rows"], seen.whole("val_batches")
-    if not rows.known or "drawn anew" not in (rows.origin.why or ""):
+    rows, every, batch = counts["validation_rows"], seen.whole("val_batches"), seen.whole("batch_size")
+    if every is None or batch is None or "drawn anew" not in (rows.origin.why or ""):
         return []
     place = seen.effective.settings["val_batches"].origin.place or f"val_batches {every}"
     of = counts["valid_rows"].value
-    known = f"of the {of} " if of is not None else ""
     when = around_the_update(seen.versions)
-    what = f"Each validation loss is of {rows.value} {known}rows, drawn anew each time."
+    what = (
+        f"Each validation loss is of {rows.value} of the {of} rows, drawn anew each time."
+        if rows.known
+        else f"Each validation loss is of {every * batch} rows at most; of more rows they are drawn anew each time."
+    )
     return [Finding("I110", "note", place, what, f"It moves with the draw, and is taken {when}.")]
+
+
+def _resumed(seen: Evidence) -> list[Finding]:
+    """Weights that were trained before: the counts of this run are not all that made the adapter."""
+    value = seen.effective.settings.get("resume_adapter_file")
+    if value is None or not value.known or not value.value:
+        return []
+    what = f"The adapter starts from {value.value}, not from scratch."
+    place = value.origin.place or "resume_adapter_file"
+    return [Finding("I111", "note", place, what[:300], "What was trained before is in none of this run's counts.")]

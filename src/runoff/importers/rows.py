@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from runoff.plan import Finding
 from runoff.runs import MetricRow
 
-__all__ = ["Curve", "merge_rows", "row_findings"]
+__all__ = ["Curve", "last_trained", "merge_rows", "row_findings"]
 
 _NUMBERS = ("nats_per_target_token", "target_tokens", "learning_rate", "gradient_norm", "tokens_per_second",
             "iterations_per_second", "peak_memory_bytes", "seconds", "epoch")  # fmt: skip
@@ -150,7 +150,8 @@ def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> I
         starts = [next(row.place or "" for row in rows if row.segment == segment) for segment in segments[1:]]
         shown = ", ".join(starts[:5])
         times = "once" if len(starts) == 1 else f"{len(starts)} times"
-        what = f"The iterations start again {times} ({shown})."
+        counted = "iterations" if any(row.iteration is not None for row in rows) else "optimizer updates"
+        what = f"The {counted} start again {times} ({shown})."
         yield Finding(
             "I106", "note", starts[0], what, "The parts are kept apart as segments; the last one made the adapter."
         )
@@ -158,10 +159,14 @@ def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> I
     if broken:
         what = f"{len(broken)} of {len(losses)} losses are nan or inf, first in {broken[0].place}."
         yield Finding("I107", "warning", broken[0].place or name, what, "The weights may be broken from there on.")
-    reached = max(
-        (row.iteration for row in losses if row.iteration is not None and row.segment == segments[-1]), default=None
-    )
-    if planned is not None and reached is not None and reached < planned:
-        last = next(row for row in reversed(losses) if row.iteration == reached)
-        what = f"The log ends at iteration {reached} of {planned}."
+    last = last_trained([row for row in losses if row.segment == segments[-1]])
+    if planned is not None and last is not None and last.iteration is not None and last.iteration < planned:
+        what = f"The log ends at iteration {last.iteration} of {planned}."
         yield Finding("I108", "warning", last.place or name, what, "Whether the run went on is not known.")
+
+
+def last_trained(rows: Sequence[MetricRow]) -> MetricRow | None:
+    """The row of the furthest iteration that was surely made: mlx-lm validates before an iteration's update."""
+    counted = [row for row in rows if row.iteration is not None and row.kind != "event"]
+    made = [row for row in counted if row.kind != "validation"] or counted
+    return max(made, key=lambda row: row.iteration or 0, default=None)

@@ -122,7 +122,7 @@ def _maybe_ignored(key: str, since: str, told: Told, versions: Range, result: Ef
     if versions.at_least(since) is False:
         result.ignored(told, f"{key} {default!r}; {result.tool} reads this key from {since} on")
         return Value(default, Origin("derived", told.place, f"{result.tool} reads {key} from {since} on"), told.value)
-    why = f"{result.tool} reads {key} from {since} on, and the version is only known as {versions}; --tool decides"
+    why = f"{result.tool} reads {key} from {since} on, and the version {versions.told}; --tool decides"
     _undecided(told, f"it reads {key} from {since} on", versions, result)
     return Value.unknown(why, told.value)
 
@@ -130,7 +130,7 @@ def _maybe_ignored(key: str, since: str, told: Told, versions: Range, result: Ef
 def _undecided(told: Told, rule: str, versions: Range, result: Effective) -> None:
     """What the version decides, where the version is open."""
     what = f"Whether {told.key}: {told.value!r} took effect is unknown."[:300]
-    why = f"{result.tool}'s version decides ({rule}), and is only known as {versions}."
+    why = f"{result.tool}'s version decides ({rule}), and {versions.told}."
     result.note("I103", "warning", told.place, what, why, "--tool mlx-lm@VERSION")
 
 
@@ -144,7 +144,7 @@ def _default(key: str, versions: Range, told: Sources) -> Value:
     changes = ", ".join(
         f"{value} from {start} on" if start != _FIRST else f"{value} at first" for start, value in entries
     )
-    return Value.unknown(f"the default depends on the version of mlx-lm ({changes}), which is only known as {versions}")
+    return Value.unknown(f"the default depends on the version of mlx-lm ({changes}), which {versions.told}")
 
 
 def _schedule(told: Sources, versions: Range, result: Effective) -> None:
@@ -174,7 +174,7 @@ def _unread_schedule(parts: Sequence[Told], versions: Range, result: Effective, 
         result.ignored(parts[0], f"the constant learning_rate; {why}")
         return
     _undecided(parts[0], f"it reads lr_schedule from {SCHEDULE_SINCE} on", versions, result)
-    why = f"the version decides whether it was read, and is only known as {versions}"
+    why = f"the version decides whether it was read, and {versions.told}"
     result.settings["lr_schedule"] = Value.unknown(why, declared)
 
 
@@ -194,7 +194,7 @@ def _legacy_alpha(told: Sources, versions: Range, result: Effective) -> None:
         why = f"scale {scale.value:g} x alpha {alpha.value:g} / rank {rank.value:g}, as mlx-lm before 0.14.2 has it"
         result.settings["lora_parameters.scale"] = Value(product, Origin("derived", alpha.place, why), scale.value)
     elif versions.at_least("0.14.2") is None:
-        why = f"mlx-lm multiplied the scale by alpha / rank before 0.14.2, and the version is only known as {versions}"
+        why = f"mlx-lm multiplied the scale by alpha / rank before 0.14.2, and the version {versions.told}"
         result.settings["lora_parameters.scale"] = Value.unknown(why, scale.value)
     elif same(alpha.value, 16) and alpha in told.record:
         return
@@ -215,7 +215,7 @@ def _dora(sources: Sources, versions: Range, result: Effective) -> None:
         result.ignored(told)
     else:
         _undecided(told, "it read use_dora from 0.13.1 to 0.14.1 and from 0.15.3 to 0.18", versions, result)
-        why = f"the version decides whether use_dora was read, and is only known as {versions}"
+        why = f"the version decides whether use_dora was read, and {versions.told}"
         result.settings["fine_tune_type"] = Value.unknown(why, "dora")
 
 

@@ -82,7 +82,7 @@ def _blocks(evidence: Evidence, model: KnownModel | None, reason: str) -> range 
             "mlx-lm 0.19.0 to 0.21.4 adapted every block whatever num_layers said; the version decides", wanted
         )
     if model is None:
-        return Value.unknown(reason, wanted) if bug or wanted <= 0 else range(wanted)
+        return range(wanted) if not bug and wanted > 0 and _began(evidence) else Value.unknown(reason, wanted)
     if bug:
         return range(model.blocks) if wanted > 0 else range(1, model.blocks)
     return (
@@ -90,6 +90,12 @@ def _blocks(evidence: Evidence, model: KnownModel | None, reason: str) -> range 
         if wanted <= model.blocks
         else Value.unknown(f"num_layers {wanted} is more than the model has")
     )
+
+
+def _began(evidence: Evidence) -> bool:
+    """It trained, or wrote its record: mlx-lm stops before both where num_layers is more than the model has."""
+    place = evidence.effective.settings["num_layers"].origin.place or ""
+    return place.rpartition(":")[0].endswith("adapter_config.json") or any(row.kind == "train" for row in evidence.rows)
 
 
 def _keys(evidence: Evidence) -> tuple[str, ...] | Value | None:

@@ -52,6 +52,11 @@ class Range:
         return ", ".join(part for part in (low, high) if part) or "unknown"
 
     @property
+    def told(self) -> str:
+        """As the end of a sentence about the version."""
+        return "is unknown" if self == Range() else f"is only known as {self}"
+
+    @property
     def exact(self) -> bool:
         """One version only."""
         return self.before == (*self.since, 0)
