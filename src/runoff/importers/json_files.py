@@ -6,6 +6,7 @@ Source: transformers/trainer_callback.py TrainerState; LLaMA-Factory's all_resul
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from runoff.runs import MetricRow
 __all__ = ["METRICS_JSON", "TRAINER_STATE", "summary_rows"]
 
 _STATE_SETTINGS = ("max_steps", "num_train_epochs", "logging_steps", "eval_steps", "save_steps", "train_batch_size")
+
+_INTERVALS = {"logging_steps": "loss", "eval_steps": "eval_loss", "save_steps": None}
+"""Setting in optimizer updates -> what an entry of the history holds where it was due (a save leaves its folder)."""
 
 
 def _read_state(source: SourceFile) -> Reading:
@@ -35,7 +39,7 @@ def _read_state(source: SourceFile) -> Reading:
             tally.skipped += 1
         else:
             tally.puzzle(source.name, str(entry)[:200])
-    told = [key for key in _STATE_SETTINGS if is_number(body.get(key))]
+    told = [key for key in _STATE_SETTINGS if is_number(body.get(key)) and _was_used(key, body, history, source)]
     settings = tuple(Told(key, body[key], f"{source.name}:{json_line(text, key)}") for key in told)
     done = [key for key in ("global_step", "epoch") if is_number(body.get(key))]
     names = {"global_step": "optimizer_updates", "epoch": "epochs"}
@@ -46,6 +50,17 @@ def _read_state(source: SourceFile) -> Reading:
     clues = (clue, TRL) if trl else (clue,)
     facts = Facts("log", (), settings, counts, tuple(rows), clues=clues, finished=finished, whole_folder=True)
     return Reading((facts,), tally)
+
+
+def _was_used(key: str, body: Mapping[str, Any], history: list[Any], source: SourceFile) -> bool:
+    """Trainer writes its default intervals also where it goes by epochs; what was reported or saved tells which."""
+    if key not in _INTERVALS or body[key] < 1:
+        return key not in _INTERVALS
+    checkpoint = re.fullmatch(r"checkpoint-(\d+)", source.folder)
+    steps: list[Any] = [int(checkpoint[1])] if key == "save_steps" and checkpoint else []
+    name = _INTERVALS[key]
+    steps += [entry.get("step") for entry in history if name and isinstance(entry, Mapping) and name in entry]
+    return any(isinstance(step, int) and step > 0 and step % body[key] == 0 for step in steps)
 
 
 def _state_row(entry: Any, place: str) -> MetricRow | None:

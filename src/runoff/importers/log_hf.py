@@ -73,7 +73,7 @@ def _report(log: LogReader, text: str, place: str) -> bool:
         log.section.finished = True
         log.section.clues[TRAINER] = None
         if "epoch" in values:
-            log.section.count("epochs", values["epoch"], place)
+            log.section.count("epochs", values["epoch"], place, _width("epoch", *found["epoch"]))
         return True
     if kind is None or "epoch" not in values:
         return False

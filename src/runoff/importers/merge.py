@@ -95,6 +95,7 @@ def merge(group: Group, hand: Hand) -> Merged:
         *_sampled(seen, counts),
         *_resumed(seen),
         *row_findings(rows, seen.whole("iters"), group.name),
+        *_early_end(facts, seen, counts, group.name),
     )
     notes = (*group.notes, *effective.notes, *(note for each in facts for note in each.notes))
     settings = {key: _shown(value) for key, value in effective.settings.items()}
@@ -159,7 +160,8 @@ def _told(facts: Sequence[Facts], hand: Hand) -> Mapping[str, Told]:
     told: dict[str, Told] = {}
     for item in (item for each in facts for item in each.counts):
         earlier = told.get(item.key)
-        if earlier is None or item.key not in ("optimizer_updates", "epochs") or item.value > earlier.value:
+        progress = item.key in ("optimizer_updates", "epochs")
+        if earlier is None or not progress or item.value > earlier.value + (item.rounding or 0.0):
             told[item.key] = item
     return told | {item.key: item for item in hand.counts}
 
@@ -204,7 +206,8 @@ def _rules(tool: str | None, sources: Sources, versions: Range) -> Effective:
 
 
 def _counts(tool: str | None, seen: Evidence) -> dict[str, Value]:
-    counts = mlx_counts(seen) if tool in (*_MLX, None) else hugging_face_counts(seen)
+    in_updates = tool is None and any(row.optimizer_updates is not None for row in seen.rows)
+    counts = hugging_face_counts(seen) if in_updates or tool not in (*_MLX, None) else mlx_counts(seen)
     iterations: int | None = counts["iterations"].value if counts["iterations"].known else None
     return counts | pace_counts(seen.rows, iterations) | shape_counts(seen)
 
@@ -223,6 +226,16 @@ def _sampled(seen: Evidence, counts: Mapping[str, Value]) -> list[Finding]:
         else f"Each validation loss is of {every * batch} rows at most; of more rows they are drawn anew each time."
     )
     return [Finding("I110", "note", place, what, f"It moves with the draw, and is taken {when}.")]
+
+
+def _early_end(facts: Sequence[Facts], seen: Evidence, counts: Mapping[str, Value], name: str) -> Iterator[Finding]:
+    """Fewer optimizer updates than were planned; `row_findings` says it of iterations."""
+    planned = max((item.value for each in facts for item in each.settings if item.key == "max_steps"), default=0)
+    done = counts["optimizer_updates"]
+    if seen.finished or not done.known or not 0 < done.value < planned or any(row.iteration for row in seen.rows):
+        return
+    what = f"The files end at optimizer update {done.value} of {planned}."
+    yield Finding("I108", "warning", done.origin.place or name, what, "Whether the run went on is not known.")
 
 
 def _resumed(seen: Evidence) -> list[Finding]:

@@ -8,6 +8,7 @@ config.py, transformers/training_args.py. Must not: read files or count anything
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from runoff.config import Origin
@@ -55,6 +56,21 @@ _IN_UPDATES = {
     "logging_steps": "steps_per_report",
     "max_steps": "iters",
 }
+_AS_THEY_ARE = (
+    "modules_to_save", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights", "bias", "lora_bias",
+    "exclude_modules", "target_parameters", "layers_pattern", "layer_replication", "trainable_token_indices",
+    "lr_scheduler_type", "lr_scheduler", "warmup_steps", "warmup_ratio", "weight_decay", "neftune_noise_alpha",
+    "packing", "sample_packing", "train_on_inputs", "load_in_4bit", "load_in_8bit", "bf16", "fp16", "adam_beta1",
+    "adam_beta2", "adam_epsilon", "group_by_length",
+)  # fmt: skip
+"""What changes the training and has no name of ours is shown under its own, unless it is off."""
+_BOOKKEEPING = (
+    "peft_type", "peft_version", "task_type", "inference_mode", "auto_mapping", "revision", "parent_library",
+    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_dora", "layers_to_transform",
+    "total_steps", "output_dir",
+)  # fmt: skip
+"""Judged on their own, or of no concern to the training."""
+_NAMED = 12
 _UNKNOWN = "none of the files says it"
 _EXPECTED = ("lora_parameters.rank", "lora_parameters.scale", "lora_parameters.dropout", "learning_rate", "batch_size",
              "grad_accumulation_steps", "max_seq_length", "seed", "model")  # fmt: skip
@@ -67,15 +83,43 @@ def hugging_face_rules(sources: Sources, versions: Range, tool: str) -> Effectiv
     for key in dict.fromkeys(_NAMES.values()):
         value = result.choose(key, ours)
         if value is not None and value.value is not None:
-            result.settings[key] = value
+            result.settings[key] = _in_order(value) if key == "lora_parameters.keys" else value
     _scale(sources, result)
     _kind_and_blocks(sources, result)
     for theirs, key in _IN_UPDATES.items():
         if theirs in sources.keys:
             result.settings[key] = _in_iterations(sources.first(theirs), result)
+    _other_keys(sources, result)
     for key in _EXPECTED:
         result.settings.setdefault(key, Value.unknown(_UNKNOWN))
     return result
+
+
+def _in_order(value: Value) -> Value:
+    """PEFT keeps its target modules as a set, and writes them in another order each time."""
+    named = isinstance(value.value, list) and all(isinstance(name, str) for name in value.value)
+    return replace(value, value=sorted(value.value)) if named else value
+
+
+def _other_keys(sources: Sources, result: Effective) -> None:
+    """Keys that no rule reads: shown as they are, or at least named."""
+    unread = []
+    for key in sources.keys:
+        told = sources.first(key)
+        off = (
+            told.value in (None, False, "", "none")
+            or told.value in ([], {})
+            or (key, told.value) == ("init_lora_weights", True)
+        )
+        if off or key in (*_NAMES, *_NAMES.values(), *_IN_UPDATES, *_BOOKKEEPING):
+            continue
+        if key in _AS_THEY_ARE:
+            result.settings[key] = result.choose(key, sources) or Value.unknown(_UNKNOWN)
+        else:
+            unread.append(key)
+    if unread:
+        more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
+        result.notes.append(f"Keys that are not interpreted here: {', '.join(unread[:_NAMED])}{more}.")
 
 
 def _get(sources: Sources, key: str) -> Any:

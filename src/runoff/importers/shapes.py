@@ -5,6 +5,9 @@ Must not: read files or apply a tool's rules to settings.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from runoff.config import Origin
 from runoff.importers.counts import Evidence, derived, missing
 from runoff.importers.known_models import KnownModel, known_model
@@ -35,6 +38,9 @@ def shape_counts(evidence: Evidence) -> dict[str, Value]:
         if numbers
         else missing({"rank": rank, "scale": scale})
     )
+    if numbers and evidence.setting("use_rslora") is True:
+        asked = round(scale * math.sqrt(rank), 6)
+        counts["alpha"] = replace(counts["alpha"], declared=asked)  # rsLoRA divides it by the root of the rank
     return counts
 
 
