@@ -81,4 +81,6 @@ def _agreement(poll: Poll, one: str, two: str, first: Rated, second: Rated) -> A
         found = cohen_kappa([rated[at] for at in kept])
         return 1.0 if found is None else found
 
-    return Agreement(one, two, same, jackknife(statistic, clusters, unit=KAPPA_UNIT, method=KAPPA_UNIT))
+    return Agreement(
+        one, two, same, jackknife(statistic, clusters, unit=KAPPA_UNIT, method=KAPPA_UNIT, bounds=(-1.0, 1.0))
+    )

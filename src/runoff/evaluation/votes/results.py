@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from runoff.estimates.bounded import bounded_mean
 from runoff.estimates.estimate import Estimate
-from runoff.evaluation.measures.intervals import clustered_rate
 from runoff.evaluation.votes.arithmetic import THRESHOLD, log_e_value, sign_test
 from runoff.evaluation.votes.poll import Pair, Poll
 from runoff.evaluation.votes.record import Cast
@@ -28,10 +28,10 @@ class PairResult:
 
     wins, losses: questions on which more voters preferred the first, or the second. ties: neither was preferred by
     more. both_bad: nobody preferred a side, and somebody said that both are bad. identical: never shown, since both
-    answered the same. unvoted: answered, and not voted on. share: wins over wins and losses, its Wilson interval
-    widened for questions that come from one source. first_wins, first_losses: by the first preference on each
-    question, of which the e-value is made: it may be looked at any time, which a majority that later voters turn may
-    not. threshold: of the e-value, 20 for each pair that is voted on.
+    answered the same. unvoted: answered, and not voted on. share: wins over wins and losses, with a score
+    interval over sources. first_wins, first_losses: by the first preference on each question, of which the e-value is
+    made: it may be looked at any time, which a majority that later voters turn may not. threshold: of the e-value, 20
+    for each pair that is voted on.
     """
 
     first: str
@@ -188,7 +188,7 @@ def _pair(poll: Poll, pair: Pair, casts: Sequence[Cast], scores: Mapping[str, in
 def _share(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
     if not values:
         return Estimate.unknown_because("there is no question with a preference", SHARE_UNIT)
-    return clustered_rate(values, clusters, unit=SHARE_UNIT)
+    return bounded_mean(values, clusters, unit=SHARE_UNIT)
 
 
 def _voter(poll: Poll, voter: str, casts: Sequence[Cast]) -> VoterResult:

@@ -30,7 +30,7 @@ __all__ = [
 
 METHOD = (
     "Blind votes on which answer sounds more like the author, sides drawn by lot; a question counts once, by the "
-    "majority of its voters. Interval: Wilson, widened for questions that come from one source. p: exact sign test. "
+    "majority of its voters. Interval: score interval over sources. p: exact sign test. "
     "The e-value may be looked at after every vote."
 )
 CANNOT_SEE = (

@@ -97,7 +97,7 @@ def test_the_second_is_told_from_its_own_side(tmp_path: Path) -> None:
     for example in range(4):
         made.cast(example, "right" if example else "left")
     assert (
-        "short was preferred to long on 3 of 4 questions with a preference (75 %, 95 % interval 30 % to 95 %"
+        "short was preferred to long on 3 of 4 questions with a preference (75 %, 95 % interval 1 % to 100 %"
         in said(made)
     )
 
