@@ -195,7 +195,7 @@ def test_the_report_shows_votes_with_n_interval_method_and_what_they_can_not_see
     voted(runs, 3, 1)
     told = section(runs)
     assert "75 % (1 % to 100 %)" in told
-    assert "Wilson" in told
+    assert "score interval over sources" in told
     assert "exact sign test" in told
     assert "What this can't see: Whether an answer is right" in told
     assert "ada: 4 votes, 9 s each (median)" in told
