@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("--valid-rows", type=int, default=12)
     parser.add_argument("--epochs", type=float, default=2.0, help="the real run: 2.6; rounded up to whole updates")
     parser.add_argument("--eval-rows", type=int, default=24, help="answers scored in the part scoring")
-    parser.add_argument("--answers", type=int, default=16, help="answers generated in the part scoring, for each model")
+    parser.add_argument(
+        "--answers", type=int, default=100, help="answers generated in the part scoring, for each model"
+    )
+    parser.add_argument("--answers-apart", type=int, default=8, help="those of them that are measured one by one")
     parser.add_argument("--answer-tokens", type=int, default=32, help="the longest of them")
     parser.add_argument("--repeats", type=int, default=1, help="turns of every contender; medians are printed")
     parser.add_argument("--logs", type=int, default=1000, help="logs of 100 KB that the part `importing` imports")

@@ -1,7 +1,8 @@
 """Evaluating many runs on one base: scoring and generating together, against doing it run by run as scripts do.
 
 Each contender is a process of its own, from loading the model to the last number. The adapters are random and small, on
-12 of 30 blocks: what is computed does not depend on what they hold. Contenders take turns; seconds are medians.
+12 of 30 blocks: what is computed does not depend on what they hold. Contenders take turns; seconds are medians. Answers
+one by one take so long that a stated part of them is measured; what the rest would have taken is added.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from benchmarks.job import Job, read_job
 from runoff.data import Encoded, encode_for_scoring, load_rows, load_tokenizer
 from runoff.engines import Base, Engine, open_base
 from runoff.engines.adapters import read_adapter, write_peft
-from runoff.engines.generation import Sampling, generate
+from runoff.engines.generation import Sampling, batches, generate
 from runoff.engines.scoring import mean_loss, score_batches, scoring_batches
 from runoff.plan import AdapterSpec, layout, read_model_facts
 
@@ -38,6 +40,7 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     folder = Path(job.out)
     _write_adapters(job, folder)
     size = {"rows": options.eval_rows, "answers": options.answers, "tokens": options.answer_tokens}
+    size["apart"] = min(options.answers, options.answers_apart)
     (folder / "scoring.json").write_text(json.dumps({"data": str(options.data), **size}))
     wanted = [name for name in CONTENDERS if not options.only or any(part in name for part in options.only)]
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
@@ -48,7 +51,8 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     cpu = {name: statistics.median(turn["cpu_seconds"] for turn in found) for name, found in turns.items()}
     titles = (
         f"scoring {SCORED_RUNS} runs and the base on {size['rows']} answers, {job.num_layers} of {job.blocks} blocks",
-        f"{size['answers']} answers of the base and {ANSWERING_RUNS} runs, {size['tokens']} tokens at most",
+        f"{size['answers']} answers of the base and {ANSWERING_RUNS} runs, {size['tokens']} tokens at most"
+        f" (one by one: {size['apart']} measured for each, the others' time added from these)",
     )
     names = list(CONTENDERS)
     for title, together, apart in zip(titles, names[::2], names[1::2], strict=True):
@@ -105,42 +109,60 @@ def _attached(job: Job, base: Base, at: int) -> tuple[Engine, int]:
     return engine, spec.lowest_block
 
 
-def score_together(job: Job, size: dict[str, Any]) -> list[float]:
+@dataclass(frozen=True)
+class Done:
+    """What a contender found, and the seconds of what it was spared: wall and CPU."""
+
+    result: list[float]
+    spared_seconds: float = 0.0
+    spared_cpu_seconds: float = 0.0
+
+
+def score_together(job: Job, size: dict[str, Any]) -> Done:
     """As `runoff evaluate` does it: one base, one trunk."""
     base = open_base(Path(job.model), engine="torch")
     attached = [_attached(job, base, at) for at in range(SCORED_RUNS)]
     base.share_trunk(min(lowest for _, lowest in attached), budget_bytes=4 * 1024**3)
     batches = scoring_batches(_examples(job, size), 1)
-    return [mean_loss(score_batches(engine, batches)) for engine in (base.attach(None), *(one for one, _ in attached))]
+    engines = (base.attach(None), *(one for one, _ in attached))
+    return Done([mean_loss(score_batches(engine, batches)) for engine in engines])
 
 
-def score_apart(job: Job, size: dict[str, Any]) -> list[float]:
+def score_apart(job: Job, size: dict[str, Any]) -> Done:
     """One pass a run, each from loading the model on; the same scorer in batches of 8, nothing shared."""
     losses = []
     for at in (None, *range(SCORED_RUNS)):
         base = open_base(Path(job.model), engine="torch")
         engine = base.attach(None) if at is None else _attached(job, base, at)[0]
         losses.append(mean_loss(score_batches(engine, scoring_batches(_examples(job, size)))))
-    return losses
+    return Done(losses)
 
 
-def answer_together(job: Job, size: dict[str, Any]) -> list[float]:
-    """As `runoff generate` does it: one base, batches."""
+def answer_together(job: Job, size: dict[str, Any]) -> Done:
+    """As `runoff generate` does it: one base, one trunk, everyone answers a batch before the next one begins."""
     base = open_base(Path(job.model), engine="torch")
-    engines = [base.attach(None), *(_attached(job, base, at)[0] for at in range(ANSWERING_RUNS))]
+    attached = [_attached(job, base, at) for at in range(ANSWERING_RUNS)]
+    base.share_trunk(min(lowest for _, lowest in attached), budget_bytes=4 * 1024**3)
+    engines = [base.attach(None), *(engine for engine, _ in attached)]
     end_ids, prompts = load_tokenizer(Path(job.model)).end_ids, _prompts(job, size)
-    found = [generate(engine, prompts, end_ids, Sampling(size["tokens"])) for engine in engines]
-    return [sum(len(answer.ids) for answer in answers) for answers in found]
+    counts = [0.0] * len(engines)
+    for places in batches([len(prompt) for prompt in prompts], size["tokens"]):
+        batch = [prompts[place] for place in places]
+        for at, engine in enumerate(engines):
+            counts[at] += sum(len(one.ids) for one in generate(engine, batch, end_ids, Sampling(size["tokens"])))
+    return Done(counts)
 
 
-def answer_apart(job: Job, size: dict[str, Any]) -> list[float]:
+def answer_apart(job: Job, size: dict[str, Any]) -> Done:
     """As home-made scripts do it: transformers' generate, an answer at a time, the model loaded for each run."""
     import torch
     import transformers
     from peft import PeftModel
 
     bf16 = torch.cpu._is_avx512_bf16_supported()
-    counts = []
+    prompts = _prompts(job, size)[: size["apart"]]
+    spared = size["answers"] / len(prompts) - 1
+    counts, seconds, cpu = [], 0.0, 0.0
     for at in (None, *range(ANSWERING_RUNS)):
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             job.model, dtype=torch.bfloat16 if bf16 else torch.float32
@@ -148,16 +170,17 @@ def answer_apart(job: Job, size: dict[str, Any]) -> list[float]:
         if at is not None:
             model = PeftModel.from_pretrained(model, str(Path(job.out) / f"adapter-{at}"))
         model.eval()
-        tokens = 0
-        for prompt in _prompts(job, size):
+        counts.append(0.0)
+        seconds, cpu = seconds - time.monotonic(), cpu - time.process_time()
+        for prompt in prompts:
             ids = torch.from_numpy(prompt).long()[None]
             out = model.generate(input_ids=ids, max_new_tokens=size["tokens"], do_sample=False)
-            tokens += out.shape[1] - len(prompt)
-        counts.append(tokens)
-    return [float(count) for count in counts]
+            counts[-1] += out.shape[1] - len(prompt)
+        seconds, cpu = seconds + time.monotonic(), cpu + time.process_time()
+    return Done(counts, spared * seconds, spared * cpu)
 
 
-CONTENDERS: dict[str, Callable[[Job, dict[str, Any]], list[float]]] = {
+CONTENDERS: dict[str, Callable[[Job, dict[str, Any]], Done]] = {
     "scored together": score_together,
     "scored in a pass for each, loaded anew": score_apart,
     "answered together": answer_together,
@@ -170,8 +193,10 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     job, size = read_job(folder / "job.json"), json.loads((folder / "scoring.json").read_text())
     started, cpu = time.monotonic(), time.process_time()
-    result = CONTENDERS[name](job, size)
-    body = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu, "result": result}
+    done = CONTENDERS[name](job, size)
+    seconds = time.monotonic() - started + done.spared_seconds
+    cpu_seconds = time.process_time() - cpu + done.spared_cpu_seconds
+    body = {"seconds": seconds, "cpu_seconds": cpu_seconds, "result": done.result}
     print("RESULT " + json.dumps(body), flush=True)
 
 

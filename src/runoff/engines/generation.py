@@ -33,7 +33,7 @@ BATCH_POSITIONS = 32 * 1024
 """Of a batch at its longest: 0.75 GB of keys and values for a model of 135M parameters, 2.5 GB for one of 3B."""
 
 LEAVING = 8
-"""Rows that have ended leave when they are an eighth of the batch: it costs a copy of what the others remember."""
+"""Rows that have ended leave so many at a time: what the others remember is copied, and each new size of products costs."""
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -128,12 +128,13 @@ def _run(decoder: Decoder, batch: Sequence[_Row], end_ids: frozenset[int], sampl
         for at, (row, logits) in enumerate(zip(batch, decoder.logits(), strict=True)):
             if not row.ended:
                 picked[at] = row.take(pick(logits, sampling, row.random), end_ids)
-        going = [at for at, row in enumerate(batch) if not row.ended]
-        if not going or not left:
+        ended = [at for at, row in enumerate(batch) if row.ended]
+        if len(ended) == len(batch) or not left:
             return
-        if LEAVING * (len(batch) - len(going)) >= len(batch):
-            decoder.keep(going)
-            batch, picked = [batch[at] for at in going], picked[going]
+        if gone := ended[: len(ended) // LEAVING * LEAVING]:
+            kept = [at for at in range(len(batch)) if at not in gone]
+            decoder.keep(kept)
+            batch, picked = [batch[at] for at in kept], picked[kept]
         decoder.push(picked)
 
 

@@ -61,13 +61,13 @@ def test_answers_come_back_in_the_order_of_the_prompts_whatever_the_batches() ->
     assert engine.batches == [3, 1]
 
 
-def test_rows_that_have_ended_leave_when_they_are_an_eighth() -> None:
-    """One of nine ends at once and is fed on; with the next, two tokens later, both leave."""
-    starts = (2, 0, *[4] * 7)
+def test_rows_that_have_ended_leave_eight_at_a_time() -> None:
+    """Seven end at once and are fed on; with two more, two tokens later, eight leave and one is fed to the end."""
+    starts = [2] * 7 + [4, 0, 0, 4]
     engine = Engine()
     found = generate(engine, [prompt(start) for start in starts], frozenset({END}), Sampling(max_tokens=5))
-    assert [one.ids for one in found] == [(), (1, 2), *[(5, 6, 7, 8, 9)] * 7]
-    assert engine.fed == [9, 9, 7, 7]
+    assert [one.ids for one in found] == [()] * 7 + [(5, 6, 7, 8, 9), (1, 2), (1, 2), (5, 6, 7, 8, 9)]
+    assert engine.fed == [11, 11, 3, 3]
 
 
 def test_a_batch_is_bounded_in_rows_and_in_what_it_holds_at_its_longest() -> None:
