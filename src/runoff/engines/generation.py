@@ -33,7 +33,7 @@ BATCH_POSITIONS = 32 * 1024
 """Of a batch at its longest: 0.75 GB of keys and values for a model of 135M parameters, 2.5 GB for one of 3B."""
 
 LEAVING = 8
-"""Rows that have ended leave so many at a time: what the others remember is copied, and each new size of products costs."""
+"""Rows that have ended leave so many at a time: the others' memory is copied, and each new size of products costs."""
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
