@@ -7,7 +7,7 @@ arXiv 2411.09009, in plain matrix products), and which kind of head a model has.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -58,51 +58,65 @@ class PlainHead:
 
     def each(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Log of the sum of exponentials, less the target's logit."""
-        nats, _, _ = self._sweep(hidden, targets, pull=False)
-        return nats
+        return self._scan(hidden, targets)
 
     def ranked(self, hidden: torch.Tensor, targets: torch.Tensor, place: int) -> tuple[torch.Tensor, int]:
         """The logits of one row are kept on the way: no product is made for the rank."""
         logits: list[torch.Tensor] = []
-        nats, _, _ = self._sweep(hidden, targets, pull=False, watch=lambda block: logits.append(block[place].clone()))
+        nats = self._scan(hidden, targets, lambda block: logits.append(block[place].clone()))
         return nats, _rank(torch.cat(logits), int(targets[place]))
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """d(nats)/d(logits) = softmax - one-hot, so the gradient is ready before the logits are dropped."""
-        nats, sums, pulled = self._sweep(hidden, targets, pull=True)
+        nats, sums, pulled = self._sweep(hidden, targets)
         # softmax @ head - head[target]; dividing after the product spares a pass over the vocabulary.
         return nats.sum(dtype=torch.float64), (pulled / sums - self.weight[targets]).to(hidden.dtype)
 
-    def _sweep(
-        self,
-        hidden: torch.Tensor,
-        targets: torch.Tensor,
-        *,
-        pull: bool,
-        watch: Callable[[torch.Tensor], None] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Nats (n,), sums of exponentials (n, 1), and with `pull` the same exponentials times the matrix (n, d).
+    def _blocks(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """The vocabulary block by block: where each begins, and its part of the matrix."""
+        return zip(range(0, len(self.weight), self._block), self.weight.split(self._block), strict=True)
 
-        Block by block of the vocabulary; whenever a higher logit is met, what was summed so far shrinks to match.
-        watch: is shown the logits of each block.
+    def _scan(
+        self, hidden: torch.Tensor, targets: torch.Tensor, watch: Callable[[torch.Tensor], None] | None = None
+    ) -> torch.Tensor:
+        """Nats (n,). watch: is shown the logits of each block.
+
+        A logit less its own log-softmax is the log of the sum: torch's kernel makes that in half the time of the passes
+        (highest, difference, exponential, sum) that it takes otherwise.
+        """
+        sums, at_target = [], torch.zeros(len(hidden), 1, device=hidden.device)
+        for start, weight in self._blocks():
+            logits = (hidden @ weight.T).float()
+            if watch is not None:
+                watch(logits)
+            at_target = _at(targets, start, logits, at_target)
+            sums.append(logits[:, :1] - logits.log_softmax(1)[:, :1])
+        return (torch.cat(sums, 1).logsumexp(1, keepdim=True) - at_target).squeeze(1)
+
+    def _sweep(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Nats (n,), sums of exponentials (n, 1), and the same exponentials times the matrix (n, d).
+
+        Whenever a higher logit is met, what was summed so far shrinks to match.
         """
         highest = hidden.new_full((len(hidden), 1), float("-inf"), dtype=torch.float32)
         sums, at_target = torch.zeros_like(highest), torch.zeros_like(highest)
-        pulled = hidden.new_zeros(hidden.shape if pull else 0, dtype=torch.float32)
-        for start, weight in zip(range(0, len(self.weight), self._block), self.weight.split(self._block), strict=True):
+        pulled = torch.zeros_like(hidden, dtype=torch.float32)
+        for start, weight in self._blocks():
             logits = hidden @ weight.T
-            if watch is not None:
-                watch(logits)
-            here = (targets - start)[:, None]
-            found = logits.gather(1, here.clamp(0, len(weight) - 1)).float()
-            at_target = torch.where((here >= 0) & (here < len(weight)), found, at_target)
+            at_target = _at(targets, start, logits, at_target)
             higher = torch.maximum(highest, logits.amax(1, keepdim=True).float())
             shrunk, highest = (highest - higher).exp_(), higher
             parts = torch.sub(logits, higher).exp_()
             sums.mul_(shrunk).add_(parts.sum(1, keepdim=True))
-            if pull:
-                pulled.mul_(shrunk).add_(parts.to(weight.dtype) @ weight)
+            pulled.mul_(shrunk).add_(parts.to(weight.dtype) @ weight)
         return (sums.log() + highest - at_target).squeeze(1), sums, pulled
+
+
+def _at(targets: torch.Tensor, start: int, logits: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """The targets' logits (n, 1) float32 where they are in the block that begins at `start`, and `before` elsewhere."""
+    here = (targets - start)[:, None]
+    found = logits.gather(1, here.clamp(0, logits.shape[1] - 1)).float()
+    return torch.where((here >= 0) & (here < logits.shape[1]), found, before)
 
 
 class OwnHead:
