@@ -3,36 +3,34 @@
 Each contender is a process of its own, from loading the model to the last number. The adapters are random and small, on
 12 of 30 blocks: what is computed does not depend on what they hold. Contenders take turns; seconds are medians. Answers
 one by one take so long that a stated part of them is measured; what the rest would have taken is added.
+lm-evaluation-harness takes part where it can be imported: it is no dependency of Runoff's (docs/log.md says why).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmarks.contenders.answerers import ANSWERERS, ANSWERING_RUNS
+from benchmarks.contenders.scorers import HARNESS, PAIRS, SCORED_RUNS, SCORERS
 from benchmarks.job import Job, read_job
-from runoff.data import Encoded, encode_for_scoring, load_rows, load_tokenizer
-from runoff.engines import Base, Engine, open_base
-from runoff.engines.adapters import read_adapter, write_peft
-from runoff.engines.generation import Sampling, batches, generate
-from runoff.engines.scoring import mean_loss, score_batches, scoring_batches
+from runoff.engines.adapters import write_peft
 from runoff.plan import AdapterSpec, layout, read_model_facts
 
 __all__ = ["run"]
 
-SCORED_RUNS, ANSWERING_RUNS = 5, 2
+CONTENDERS = SCORERS | PAIRS | ANSWERERS
 
 
 def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
@@ -43,28 +41,37 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     size["apart"] = min(options.answers, options.answers_apart)
     (folder / "scoring.json").write_text(json.dumps({"data": str(options.data), **size}))
     wanted = [name for name in CONTENDERS if not options.only or any(part in name for part in options.only)]
+    if HARNESS in wanted and importlib.util.find_spec("lm_eval") is None:
+        print(f"  {HARNESS}: left out, since lm_eval can't be imported.")
+        wanted.remove(HARNESS)
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
     for _ in range(options.repeats):
         for name, found in turns.items():
             found.append(_turn(name, folder))
     seconds = {name: statistics.median(turn["seconds"] for turn in found) for name, found in turns.items()}
     cpu = {name: statistics.median(turn["cpu_seconds"] for turn in found) for name, found in turns.items()}
-    titles = (
-        f"scoring {SCORED_RUNS} runs and the base on {size['rows']} answers, {job.num_layers} of {job.blocks} blocks",
+    for title, names in _tables(job, size):
+        _print_table(title, [name for name in names if name in turns], seconds, cpu)
+    return {"size": size, "turns": turns, "seconds": seconds, "cpu_seconds": cpu}
+
+
+def _tables(job: Job, size: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """A title and its contenders, ours first."""
+    blocks = f"{job.num_layers} of {job.blocks} blocks"
+    yield f"scoring {SCORED_RUNS} runs and the base on {size['rows']} answers, {blocks}", tuple(SCORERS)
+    yield f"the base and a run on {size['rows']} answers and their contrast pairs", tuple(PAIRS)
+    yield (
         f"{size['answers']} answers of the base and {ANSWERING_RUNS} runs, {size['tokens']} tokens at most"
         f" (one by one: {size['apart']} measured for each, the others' time added from these)",
+        tuple(ANSWERERS),
     )
-    names = list(CONTENDERS)
-    for title, together, apart in zip(titles, names[::2], names[1::2], strict=True):
-        if not {together, apart} <= turns.keys():
-            continue
-        print(f"{title}\n{'contender':<44}{'wall s':>9}{'CPU s':>9}{'x ours':>8}")
-        for name in (together, apart):
-            print(f"{name:<44}{seconds[name]:>9.1f}{cpu[name]:>9.1f}{seconds[name] / seconds[together]:>8.2f}")
-        print(
-            f"  ours takes {seconds[together] / seconds[apart]:.2f} of the time (CPU: {cpu[together] / cpu[apart]:.2f})"
-        )
-    return {"size": size, "turns": turns, "seconds": seconds, "cpu_seconds": cpu}
+
+
+def _print_table(title: str, names: Sequence[str], seconds: dict[str, float], cpu: dict[str, float]) -> None:
+    print(f"{title}\n{'contender':<52}{'wall s':>9}{'CPU s':>9}{'ours: wall':>12}{'CPU':>6}")
+    for name in names:
+        parts = f"{seconds[names[0]] / seconds[name]:>12.2f}{cpu[names[0]] / cpu[name]:>6.2f}"
+        print(f"{name:<52}{seconds[name]:>9.1f}{cpu[name]:>9.1f}{parts}")
 
 
 def _write_adapters(job: Job, folder: Path) -> None:
@@ -88,104 +95,6 @@ def _turn(name: str, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
     print(f"  {name}: {found}", flush=True)
     return found
-
-
-def _examples(job: Job, size: dict[str, Any]) -> list[Encoded]:
-    rows = load_rows(Path(size["data"]) / "train.jsonl", name="train").rows[: size["rows"]]
-    return encode_for_scoring(rows, load_tokenizer(Path(job.model)), max_seq_length=2048)
-
-
-def _prompts(job: Job, size: dict[str, Any]) -> list[npt.NDArray[np.int32]]:
-    tokenizer = load_tokenizer(Path(job.model))
-    rows = load_rows(Path(size["data"]) / "train.jsonl", name="train").rows[: size["answers"]]
-    texts = [tokenizer.render(row.messages[:-1], add_generation_prompt=True) for row in rows]
-    return [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in texts]
-
-
-def _attached(job: Job, base: Base, at: int) -> tuple[Engine, int]:
-    spec, parameters = read_adapter(Path(job.out) / f"adapter-{at}", read_model_facts(Path(job.model)))
-    engine = base.attach(spec)
-    engine.set_parameters(parameters)
-    return engine, spec.lowest_block
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a contender found, and the seconds of what it was spared: wall and CPU."""
-
-    result: list[float]
-    spared_seconds: float = 0.0
-    spared_cpu_seconds: float = 0.0
-
-
-def score_together(job: Job, size: dict[str, Any]) -> Done:
-    """As `runoff evaluate` does it: one base, one trunk."""
-    base = open_base(Path(job.model), engine="torch")
-    attached = [_attached(job, base, at) for at in range(SCORED_RUNS)]
-    base.share_trunk(min(lowest for _, lowest in attached), budget_bytes=4 * 1024**3)
-    batches = scoring_batches(_examples(job, size), 1)
-    engines = (base.attach(None), *(one for one, _ in attached))
-    return Done([mean_loss(score_batches(engine, batches)) for engine in engines])
-
-
-def score_apart(job: Job, size: dict[str, Any]) -> Done:
-    """One pass a run, each from loading the model on; the same scorer in batches of 8, nothing shared."""
-    losses = []
-    for at in (None, *range(SCORED_RUNS)):
-        base = open_base(Path(job.model), engine="torch")
-        engine = base.attach(None) if at is None else _attached(job, base, at)[0]
-        losses.append(mean_loss(score_batches(engine, scoring_batches(_examples(job, size)))))
-    return Done(losses)
-
-
-def answer_together(job: Job, size: dict[str, Any]) -> Done:
-    """As `runoff generate` does it: one base, one trunk, everyone answers a batch before the next one begins."""
-    base = open_base(Path(job.model), engine="torch")
-    attached = [_attached(job, base, at) for at in range(ANSWERING_RUNS)]
-    base.share_trunk(min(lowest for _, lowest in attached), budget_bytes=4 * 1024**3)
-    engines = [base.attach(None), *(engine for engine, _ in attached)]
-    end_ids, prompts = load_tokenizer(Path(job.model)).end_ids, _prompts(job, size)
-    counts = [0.0] * len(engines)
-    for places in batches([len(prompt) for prompt in prompts], size["tokens"]):
-        batch = [prompts[place] for place in places]
-        for at, engine in enumerate(engines):
-            counts[at] += sum(len(one.ids) for one in generate(engine, batch, end_ids, Sampling(size["tokens"])))
-    return Done(counts)
-
-
-def answer_apart(job: Job, size: dict[str, Any]) -> Done:
-    """As home-made scripts do it: transformers' generate, an answer at a time, the model loaded for each run."""
-    import torch
-    import transformers
-    from peft import PeftModel
-
-    bf16 = torch.cpu._is_avx512_bf16_supported()
-    prompts = _prompts(job, size)[: size["apart"]]
-    spared = size["answers"] / len(prompts) - 1
-    counts, seconds, cpu = [], 0.0, 0.0
-    for at in (None, *range(ANSWERING_RUNS)):
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            job.model, dtype=torch.bfloat16 if bf16 else torch.float32
-        )
-        if at is not None:
-            model = PeftModel.from_pretrained(model, str(Path(job.out) / f"adapter-{at}"))
-        model.eval()
-        counts.append(0.0)
-        seconds, cpu = seconds - time.monotonic(), cpu - time.process_time()
-        for prompt in prompts:
-            ids = torch.from_numpy(prompt).long()[None]
-            out = model.generate(input_ids=ids, max_new_tokens=size["tokens"], do_sample=False)
-            counts[-1] += out.shape[1] - len(prompt)
-        seconds, cpu = seconds + time.monotonic(), cpu + time.process_time()
-    return Done(counts, spared * seconds, spared * cpu)
-
-
-CONTENDERS: dict[str, Callable[[Job, dict[str, Any]], Done]] = {
-    "scored together": score_together,
-    "scored in a pass for each, loaded anew": score_apart,
-    "answered together": answer_together,
-    "answered one by one, loaded for each run": answer_apart,
-}
 
 
 def main() -> None:
