@@ -26,7 +26,7 @@ from benchmarks.contenders.answerers import ANSWERERS, ANSWERING_RUNS
 from benchmarks.contenders.scorers import HARNESS, PAIRS, SCORED_RUNS, SCORERS
 from benchmarks.job import Job, read_job
 from runoff.engines.adapters import write_peft
-from runoff.plan import AdapterSpec, layout, read_model_facts
+from runoff.plan import LoraSpec, layout, read_model_facts
 
 __all__ = ["run"]
 
@@ -77,7 +77,7 @@ def _print_table(title: str, names: Sequence[str], seconds: dict[str, float], cp
 def _write_adapters(job: Job, folder: Path) -> None:
     facts = read_model_facts(Path(job.model))
     layers = tuple(layer for layer in facts.linear_layers if layer.block >= job.blocks - job.num_layers)
-    spec = AdapterSpec("lora", job.rank, job.scale, 0.0, layers)
+    spec = LoraSpec("lora", job.rank, job.scale, 0.0, layers)
     for at in range(SCORED_RUNS):
         parameters = 1e-3 * np.random.default_rng(at).standard_normal(layout(spec)[-1].stop)
         write_peft(folder / f"adapter-{at}", spec, parameters.astype(np.float32), job.model)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.fake_engine import FakeBase
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
-from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.adapters import read_lora, write_mlx, write_peft
 from runoff.engines.harness import INSTALL
 from runoff.evaluation import Evaluation, evaluate, load_evaluations
 from runoff.evaluation.harness import DIMENSION, run_harness
@@ -53,7 +53,7 @@ def runs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run
     write_rows(data / "test.jsonl", [chat_row(number) for number in range(30, 36)])
     made = [fake_train(make_config(tiny_model, data), name, folder / "runs") for name in ("peft", "mlx")]
     facts = read_model_facts(tiny_model)
-    spec, parameters = read_adapter(made[0].folder.adapter, facts)
+    spec, parameters = read_lora(made[0].folder.adapter, facts)
     strong = (np.random.default_rng(3).standard_normal(parameters.shape) * 2).astype(np.float32)
     write_peft(made[0].folder.adapter, spec, strong, str(tiny_model))
     for path in made[1].folder.adapter.iterdir():

@@ -13,7 +13,7 @@ import pytest
 from runoff.comparison import Aim, compare, verdict
 from runoff.config import parse_config
 from runoff.engines import open_base
-from runoff.engines.adapters import read_adapter, write_peft
+from runoff.engines.adapters import read_lora, write_peft
 from runoff.evaluation import Answering, Evaluation, evaluate, held_out_loss
 from runoff.plan import read_model_facts
 from runoff.runs import Run, load_run
@@ -86,7 +86,7 @@ def at_scale(run: Run, factor: float, model: Path) -> Run:
     """The same run with its adapter at another strength."""
     folder = run.folder.path.with_name(f"{run.name}-{factor:g}")
     shutil.copytree(run.folder.path, folder)
-    spec, parameters = read_adapter(run.folder.adapter, read_model_facts(model))
+    spec, parameters = read_lora(run.folder.adapter, read_model_facts(model))
     write_peft(folder / "adapter", replace(spec, scale=factor * spec.scale), parameters, str(model))
     body = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(body | {"name": folder.name}))

@@ -12,7 +12,7 @@ import pytest
 
 from runoff.data import Batch, Encoded, Fork, Forked, Row, make_batch
 from runoff.engines import Base, Engine, Vector, open_base
-from runoff.plan import AdapterSpec, read_model_facts
+from runoff.plan import AdapterSpec, FullSpec, LoraSpec, read_model_facts
 from runoff.training.loop import initial_parameters
 from tests.support.fake_engine import FakeBase
 
@@ -30,9 +30,18 @@ def open_any(engine: str, folder: Path, dtype: str = "float32") -> Base:
 
 
 def spec_for(folder: Path, *, lowest: int = 2, kind: str = "lora", dropout: float = 0.0, rank: int = 3) -> AdapterSpec:
+    """An adapter on all linear layers from block `lowest` on, or these blocks whole."""
+    if kind == "full":
+        return FullSpec(tuple(tensor for tensor in read_model_facts(folder).block_tensors if tensor.block >= lowest))
+    return lora_spec_for(folder, lowest=lowest, kind=kind, dropout=dropout, rank=rank)
+
+
+def lora_spec_for(
+    folder: Path, *, lowest: int = 2, kind: str = "lora", dropout: float = 0.0, rank: int = 3
+) -> LoraSpec:
     """An adapter on all linear layers from block `lowest` on."""
     layers = tuple(layer for layer in read_model_facts(folder).linear_layers if layer.block >= lowest)
-    return AdapterSpec("dora" if kind == "dora" else "lora", rank, 2.0, dropout, layers)
+    return LoraSpec("dora" if kind == "dora" else "lora", rank, 2.0, dropout, layers)
 
 
 def example(length: int, start: int, seed: int) -> Encoded:

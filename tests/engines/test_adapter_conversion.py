@@ -13,7 +13,7 @@ import pytest
 from runoff.cli.main import run
 from runoff.engines.adapters import write_mlx, write_peft
 from runoff.plan import read_model_facts
-from tests.engines.support import open_any, spec_for, trained
+from tests.engines.support import lora_spec_for, open_any, trained
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mlx_lm")
@@ -160,10 +160,10 @@ def test_refusals_end_with_2_and_leave_nothing(
         assert [path.name for path in tmp_path.iterdir() if path.name not in before] == []
         return said
 
-    spec = spec_for(tiny)
+    spec = lora_spec_for(tiny)
     parameters = trained(open_any("mlx", tiny).attach(spec))
     write_peft(tmp_path / "peft", spec, parameters, str(tiny))
-    dora = spec_for(tiny, kind="dora", dropout=0.1)
+    dora = lora_spec_for(tiny, kind="dora", dropout=0.1)
     write_mlx(tmp_path / "dora", dora, trained(open_any("mlx", tiny).attach(dora)), "", read_model_facts(tiny).blocks)
     (tmp_path / "taken").mkdir()
     path = tmp_path / "peft/adapter_config.json"

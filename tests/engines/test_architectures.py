@@ -12,6 +12,7 @@ import pytest
 from runoff.data import Batch
 from runoff.engines.adapters import write_mlx, write_peft
 from runoff.errors import EngineError
+from runoff.plan import LoraSpec
 from tests.engines.support import batch_of, gradient_of, open_any, peft_nats, slope, spec_for, trained
 
 torch = pytest.importorskip("torch")
@@ -55,10 +56,14 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return place
 
 
-def torch_nats(folder: Path, batch: Batch) -> npt.NDArray[np.float64]:
+def torch_nats(folder: Path, batch: Batch, weights: Path | None = None) -> npt.NDArray[np.float64]:
+    """By transformers alone; with a full fine-tuning's weights put over the base's, as docs/adapters.md shows."""
+    from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    if weights is not None:
+        assert not model.load_state_dict(load_file(weights / "adapters.safetensors"), strict=False).unexpected_keys
     with torch.no_grad():
         logits = model(input_ids=torch.from_numpy(batch.ids).long()).logits
     rows, columns = np.nonzero(batch.targets)
@@ -112,7 +117,7 @@ def test_contract_in_short(name: str, folder: Path) -> None:
         assert np.array_equal(same_gradient, unkept_gradient)
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
 @pytest.mark.parametrize("name", ["torch", "mlx"])
 def test_update_lowers_the_loss_and_its_adapter_loads_in_the_library(
     name: str, kind: str, folder: Path, tmp_path: Path
@@ -125,12 +130,15 @@ def test_update_lowers_the_loss_and_its_adapter_loads_in_the_library(
     engine.set_parameters(parameters - 0.3 / np.linalg.norm(gradient) * gradient)
     after = np.concatenate(engine.score(batch))
     assert after.sum() < nats - 0.01
-    if name == "torch":
+    if name == "mlx":
+        write_mlx(tmp_path, spec, engine.parameters(), str(folder), 4)
+        theirs = adapted_mlx_nats(open_any(name, folder), tmp_path, batch)
+    elif isinstance(spec, LoraSpec):
         write_peft(tmp_path, spec, engine.parameters(), str(folder))
         theirs = peft_nats(folder, tmp_path, batch)
     else:
         write_mlx(tmp_path, spec, engine.parameters(), str(folder), 4)
-        theirs = adapted_mlx_nats(open_any(name, folder), tmp_path, batch)
+        theirs = torch_nats(folder, batch, tmp_path)
     np.testing.assert_allclose(after, theirs, rtol=0, atol=1e-4)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runoff.models import get_model
-from tests.engines.support import batch_of, gradient_of, nats_of, spec_for, trained
+from tests.engines.support import batch_of, gradient_of, lora_spec_for, nats_of, spec_for, trained
 from tests.engines.test_architectures import ARCHITECTURES, COMMON
 
 torch = pytest.importorskip("torch")
@@ -67,7 +67,7 @@ def test_loss_and_gradient_are_the_libraries_own(folder: Path, kind: str, lowest
 def test_adapter_on_some_layers_of_some_blocks(folder: Path) -> None:
     from dataclasses import replace
 
-    spec = spec_for(folder, lowest=1)
+    spec = lora_spec_for(folder, lowest=1)
     names = {1: ("self_attn.v_proj", "mlp.down_proj"), 3: ("self_attn.q_proj", "mlp.up_proj")}
     spec = replace(spec, layers=tuple(layer for layer in spec.layers if layer.name in names.get(layer.block, ())))
     found = []

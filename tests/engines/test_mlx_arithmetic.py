@@ -9,7 +9,7 @@ import pytest
 
 from runoff.config import LrSchedule, Settings
 from runoff.engines import Vector
-from runoff.plan import AdapterSpec, LinearLayer, layout, learning_rate
+from runoff.plan import BlockTensor, FullSpec, LinearLayer, LoraSpec, layout, learning_rate
 from runoff.training.optimizers import clip_norm, make_optimizer
 
 pytest.importorskip("mlx_lm")
@@ -64,14 +64,25 @@ def test_optimizer_is_mlxs(name: str, options: dict[str, Any]) -> None:
         ("muon", {"momentum": 0.8, "weight_decay": 0.0, "nesterov": False, "ns_steps": 3}),
     ],
 )
-def test_optimizer_that_looks_at_whole_tensors_is_mlxs(name: str, options: dict[str, Any]) -> None:
-    """On wide, narrow and square layers with DoRA's vectors, 20 updates. Newton-Schulz enlarges rounding errors."""
+@pytest.mark.parametrize("kind", ["dora", "full"])
+def test_optimizer_that_looks_at_whole_tensors_is_mlxs(name: str, options: dict[str, Any], kind: str) -> None:
+    """On wide, narrow and square layers, 20 updates: adapters with DoRA's vectors, and whole weights with a norm's.
+
+    Newton-Schulz enlarges rounding errors.
+    """
     import mlx.core as mx
     import mlx.optimizers as optim
 
     shapes = [(0, 12, 40), (0, 40, 12), (1, 24, 24)]
     layers = tuple(LinearLayer(block, f"mlp.{into}_{out}", into, out) for block, into, out in shapes)
-    slots = layout(AdapterSpec("dora", 4, 1.0, 0.0, layers))
+    whole = [
+        BlockTensor(layer.block, f"{layer.name}.weight", (layer.out_features, layer.in_features)) for layer in layers
+    ]
+    slots = layout(
+        LoraSpec("dora", 4, 1.0, 0.0, layers)
+        if kind == "dora"
+        else FullSpec((*whole, BlockTensor(1, "norm.weight", (24,))))
+    )
     settings = Settings(optimizer=name, optimizer_config={name: options}, learning_rate=RATE)
     optimizer = make_optimizer(settings, slots)
     reference = {"adafactor": optim.Adafactor, "muon": optim.Muon}[name](RATE, **options)
@@ -79,8 +90,11 @@ def test_optimizer_that_looks_at_whole_tensors_is_mlxs(name: str, options: dict[
     ours = random.standard_normal(slots[-1].stop).astype(np.float32)
     start = ours.copy()
 
+    def turned(array: Vector) -> Vector:
+        return array.T if kind == "dora" else array
+
     def as_mlx(flat: Vector) -> dict[str, Any]:
-        return {slot.name: mx.array(flat[slot.start : slot.stop].reshape(slot.shape).T) for slot in slots}
+        return {slot.name: mx.array(turned(flat[slot.start : slot.stop].reshape(slot.shape))) for slot in slots}
 
     theirs = as_mlx(ours)
     for update in range(1, 21):
@@ -88,7 +102,7 @@ def test_optimizer_that_looks_at_whole_tensors_is_mlxs(name: str, options: dict[
         optimizer.update(ours, gradient, learning_rate(settings, update - 1), update)
         theirs = reference.apply_gradients(as_mlx(gradient), theirs)
         mx.eval(theirs)
-    flat = np.concatenate([np.array(theirs[slot.name]).T.ravel() for slot in slots])
+    flat = np.concatenate([turned(np.array(theirs[slot.name])).ravel() for slot in slots])
     assert np.abs(flat - start).max() > 1e-4
     np.testing.assert_allclose(ours, flat, rtol=1e-5, atol=1e-4 * np.abs(flat - start).max())
 

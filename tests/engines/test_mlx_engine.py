@@ -18,7 +18,7 @@ from runoff.engines import choose_engine, open_base
 from runoff.engines.scoring import mean_loss
 from runoff.errors import EngineError, ModelError
 from runoff.evaluation import evaluate
-from runoff.plan import AdapterSpec, LinearLayer
+from runoff.plan import LinearLayer, LoraSpec
 from runoff.training import train
 from tests.engines.support import batch_of, gradient_of, nats_of, slope, spec_for, trained
 from tests.support.runs import make_config, make_data
@@ -176,4 +176,4 @@ def test_layer_that_mlx_lm_has_not(tiny: Path) -> None:
     layer = LinearLayer(2, "mlp.experts.0.up_proj", 32, 64)
     base = open_base(tiny, engine="mlx", dtype="float32")
     with pytest.raises(EngineError, match=r"no plain linear layer mlp\.experts\.0\.up_proj in block 2"):
-        base.attach(AdapterSpec("lora", 2, 1.0, 0.0, (layer,)))
+        base.attach(LoraSpec("lora", 2, 1.0, 0.0, (layer,)))

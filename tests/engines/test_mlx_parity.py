@@ -28,7 +28,7 @@ pytest.importorskip("mlx_lm")
 SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0}
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
 def test_gradients_of_both_engines_are_equal(tiny: Path, kind: str) -> None:
     """Float32, other orders of summing: 1e-5 of the largest."""
     results = []
@@ -41,7 +41,8 @@ def test_gradients_of_both_engines_are_equal(tiny: Path, kind: str) -> None:
     np.testing.assert_allclose(other_gradient, gradient, rtol=0, atol=1e-5 * np.abs(gradient).max())
 
 
-def test_both_engines_train_the_same_run(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_both_engines_train_the_same_run(tiny: Path, tmp_path: Path, kind: str) -> None:
     data = make_data(tmp_path / "data", train=24, valid=6)
     losses: dict[str, list[tuple[str, int | None, float]]] = {}
     for name in ("torch", "mlx"):
@@ -52,7 +53,8 @@ def test_both_engines_train_the_same_run(tiny: Path, tmp_path: Path) -> None:
             dtype="float32",
             iters=50,
             grad_accumulation_steps=1,
-            learning_rate=3e-3,
+            fine_tune_type=kind,
+            learning_rate=3e-3 if kind == "lora" else 3e-4,
             steps_per_report=1,
             steps_per_eval=10,
             lora_parameters={"rank": 2, "scale": 2.0, "dropout": 0.0},
@@ -104,6 +106,18 @@ FILES: dict[str, dict[str, Any]] = {
         "optimizer_config": {"sgd": {"momentum": 0.9, "nesterov": True}},
         "lr_schedule": {"name": "linear_schedule", "arguments": [0.1, 0.01, 15]},
         "lora_parameters": SHAPE,
+    },
+    "full": {"iters": 20, "steps_per_report": 1, "fine_tune_type": "full", "learning_rate": 1e-3},
+    "full with accumulation and weight decay": {
+        "iters": 40,
+        "steps_per_report": 2,
+        "grad_accumulation_steps": 2,
+        "mask_prompt": True,
+        "fine_tune_type": "full",
+        "num_layers": -1,
+        "optimizer": "adamw",
+        "optimizer_config": {"adamw": {"weight_decay": 0.1}},
+        "learning_rate": 5e-4,
     },
 }
 

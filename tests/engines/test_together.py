@@ -16,8 +16,8 @@ from runoff.engines import Base, Engine, Vector
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
 from runoff.engines.generation import Sampling, generate
 from runoff.engines.scoring import ScoredForked, score_alone, scoring_batches
-from runoff.plan import AdapterSpec, read_model_facts
-from tests.engines.support import ENGINES, example, forked, open_any, spec_for, trained
+from runoff.plan import AdapterSpec, LoraSpec, read_model_facts
+from tests.engines.support import ENGINES, example, forked, lora_spec_for, open_any, spec_for, trained
 
 ROWS = [example(length, length // 2, seed) for seed, length in enumerate((9, 41, 17, 30, 23))]
 FORKED = [*map(Forked, ROWS), forked(60, 9, (40, 34, 7), (52, 41, 5)), forked(31, 10, (20, 18, 12))]
@@ -31,20 +31,22 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def adapters(tiny: Path, folder: Path) -> list[tuple[AdapterSpec, Vector]]:
-    """Other ranks, scales, blocks, kinds, and both formats of folders."""
+    """Other ranks, scales, blocks, kinds (two with whole blocks), and both formats of folders."""
     facts = read_model_facts(tiny)
     specs = [
         spec_for(tiny, lowest=2, rank=3),
-        replace(spec_for(tiny, lowest=3, rank=5), scale=0.7),
+        replace(lora_spec_for(tiny, lowest=3, rank=5), scale=0.7),
         spec_for(tiny, lowest=1, rank=2),
         spec_for(tiny, lowest=3, rank=1, kind="dora"),
+        spec_for(tiny, lowest=2, kind="full"),
+        spec_for(tiny, lowest=3, kind="full"),
     ]
     found = []
     for at, spec in enumerate(specs):
         engine = open_any("torch", tiny).attach(spec)
         parameters = trained(engine, seed=at)
         place = folder / str(at)
-        if at % 2:
+        if at % 2 and isinstance(spec, LoraSpec):
             write_peft(place, spec, parameters, "base")
         else:
             write_mlx(place, spec, parameters, "base", facts.blocks)

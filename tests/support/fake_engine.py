@@ -20,7 +20,7 @@ import numpy.typing as npt
 from runoff.data import Batch, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
-from runoff.plan import AdapterSpec, Slot, layout
+from runoff.plan import AdapterSpec, LoraSpec, Slot, layout
 
 BUCKETS = 32
 
@@ -84,13 +84,13 @@ class FakeEngine:
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         present, target = _pairs(batch)
-        dropout = self.spec.dropout if self.spec else 0.0
+        dropout = self.spec.dropout if isinstance(self.spec, LoraSpec) else 0.0
         keep = (self.random.random((len(target), 1)) >= dropout) / (1 - dropout)
         nats, delta = self._nats(present, target, keep)
         for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
             first, second = self._view(a), self._view(b)
-            x = _features(a.layer.block, a.layer.in_features)[present] * keep
-            out = delta @ _readout(b.layer.out_features) * self._scale()
+            x = _features(a.block, a.shape[1])[present] * keep
+            out = delta @ _readout(b.shape[0]) * self._scale()
             self._gradient[b.start : b.stop] += (weight * (out.T @ (x @ first.T))).ravel().astype(np.float32)
             self._gradient[a.start : a.stop] += (weight * ((out @ second).T @ x)).ravel().astype(np.float32)
         return float(nats.sum())
@@ -149,12 +149,12 @@ class FakeEngine:
         """(n, buckets) of the token after each of these."""
         logits = np.zeros((len(present), BUCKETS))
         for a, b in zip(self.slots[::2], self.slots[1::2], strict=True):
-            x = _features(a.layer.block, a.layer.in_features)[present] * keep
-            logits += self._scale() * (x @ self._view(a).T @ self._view(b).T) @ _readout(b.layer.out_features).T
+            x = _features(a.block, a.shape[1])[present] * keep
+            logits += self._scale() * (x @ self._view(a).T @ self._view(b).T) @ _readout(b.shape[0]).T
         return logits
 
     def _scale(self) -> float:
-        return self.spec.scale if self.spec else 0.0
+        return self.spec.scale if isinstance(self.spec, LoraSpec) else 0.0
 
     def _view(self, slot: Slot) -> npt.NDArray[np.float64]:
         return self._parameters[slot.start : slot.stop].reshape(slot.shape).astype(np.float64)

@@ -54,9 +54,7 @@ def show_plan(plan: Plan) -> None:
         f"{counts.effective_batch_rows} rows",
         "learning rate": f"{counts.first_learning_rate:g} at the first update, "
         f"{counts.last_learning_rate:g} at the last",
-        "adapter": f"{plan.adapter.kind}, rank {plan.adapter.rank}, scale {plan.adapter.scale:g} (alpha "
-        f"{plan.adapter.alpha:g}), dropout {plan.adapter.dropout:g} on {len(plan.adapter.blocks)} of "
-        f"{plan.model.blocks} blocks",
+        "adapter": f"{plan.adapter} on {len(plan.adapter.blocks)} of {plan.model.blocks} blocks",
         "trainable": f"{number_text(plan.adapter.trainable_parameters)} of "
         f"{number_text(plan.model.parameters)} parameters",
         "validation": f"{counts.validations} times {counts.validation_rows} rows" if counts.validations else "none",

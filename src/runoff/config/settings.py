@@ -70,7 +70,10 @@ class Settings(_Frozen):
     mask_prompt: bool = Field(False, description="Train on the last assistant message alone, not on the prompt.")
     max_seq_length: int = Field(2048, ge=2, description="Tokens kept of a row; longer rows lose their end.")
 
-    fine_tune_type: Literal["lora", "dora"] = Field("lora", description="Kind of adapter.")
+    fine_tune_type: Literal["lora", "dora", "full"] = Field(
+        "lora",
+        description="Kind of adapter; full: the blocks' own weights and norms are trained, and kept beside the base.",
+    )
     num_layers: int = Field(16, ge=-1, description="Blocks adapted, counted from the last. 0 and -1: all.")
     lora_parameters: LoraParameters = Field(default_factory=LoraParameters, description="The adapter's shape.")
     resume_adapter_file: str | None = Field(
@@ -133,17 +136,6 @@ class Settings(_Frozen):
     def _any_case(cls, value: object) -> object:
         """`AdamW` is `adamw`, as in mlx-lm."""
         return value.lower() if isinstance(value, str) else value
-
-    @field_validator("fine_tune_type", mode="before")
-    @classmethod
-    def _adapters_only(cls, value: object) -> object:
-        """mlx-lm's third kind is said to be missing here, and where it is not."""
-        if value == "full":
-            raise ValueError(
-                "lora or dora: Runoff trains adapters, not whole weights. mlx_lm.lora does, and its runs can be "
-                "imported"
-            )
-        return value
 
     @field_validator("early_stopping", mode="before")
     @classmethod

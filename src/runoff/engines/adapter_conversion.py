@@ -12,9 +12,9 @@ import uuid
 from pathlib import Path
 from typing import Literal
 
-from runoff.engines.adapters import adapter_config, read_adapter, tensor_names, write_mlx, write_peft
+from runoff.engines.adapters import adapter_config, read_lora, tensor_names, write_mlx, write_peft
 from runoff.errors import ModelError, disk_error
-from runoff.plan import AdapterSpec, ModelFacts
+from runoff.plan import LoraSpec, ModelFacts
 
 __all__ = ["base_of", "convert_adapter"]
 
@@ -34,7 +34,7 @@ def base_of(source: Path) -> str:
 
 def convert_adapter(
     source: Path, target: Path, to: Literal["mlx", "peft"], model: ModelFacts, base_name: str
-) -> AdapterSpec:
+) -> LoraSpec:
     """Write the adapter in `source` (a folder of either format, or a numbered checkpoint in one) to a new folder.
 
     Raises:
@@ -43,7 +43,7 @@ def convert_adapter(
     """
     if target.exists():
         raise ModelError(f"{target}: exists already. Name a new folder.")
-    spec, parameters = read_adapter(source, model)
+    spec, parameters = read_lora(source, model)
     if spec.kind == "dora" and spec.dropout > 0:
         raise ModelError(
             f"{source}: DoRA with dropout {spec.dropout:g} can't be carried over: PEFT drops the base's input too, "

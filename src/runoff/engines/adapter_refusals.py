@@ -112,7 +112,7 @@ MLX_REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         "fine_tune_type",
         _other_than("fine_tune_type", "lora", "dora"),
-        "the folder holds whole weights, not an adapter. Use mlx_lm.fuse, and the fused folder as a model",
+        "only lora, dora and full are known. Use mlx_lm.fuse, and the fused folder as a model",
     ),
     Refusal(
         "lora_parameters",

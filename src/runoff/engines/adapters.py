@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
 from runoff.engines.adapter_refusals import MLX_REFUSALS, PEFT_REFUSALS, refuse_config, refuse_tensor
 from runoff.engines.base import Vector
+from runoff.engines.full_weights import assemble_full, write_full
+from runoff.engines.tensor_files import Array, read_tensors, write_tensors
 from runoff.errors import ModelError
-from runoff.files import write_bytes, write_json
-from runoff.plan import AdapterSpec, ModelFacts, Slot, layout
-from runoff.plan.tensors import TensorInfo, read_header
+from runoff.files import write_json
+from runoff.plan import AdapterSpec, FullSpec, LoraSpec, ModelFacts, Slot, layout
+from runoff.plan.tensors import read_header
 
-__all__ = ["adapter_config", "read_adapter", "tensor_names", "write_mlx", "write_peft"]
+__all__ = ["adapter_config", "read_adapter", "read_lora", "tensor_names", "write_mlx", "write_peft"]
 
 _PEFT_PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
 _TENSOR = re.compile(
@@ -37,17 +38,15 @@ _OLD_FILES = {
     "adapter_model.bin": "Load it with PEFT and save it again, which writes safetensors",
     "adapters.npz": "mlx-lm before 0.6 wrote it, without its settings; train anew, or save it as safetensors by hand",
 }
-_NUMPY_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
-Array = np.ndarray[Any, np.dtype[np.float32]]
 ScaleOf = Callable[[int, str, int], float]
 """Block, layer name and rank to scale."""
 
 
-def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str) -> None:
+def write_peft(folder: Path, spec: LoraSpec, parameters: Vector, base_model: str) -> None:
     """Write adapter_model.safetensors and adapter_config.json as PeftModel.from_pretrained reads them."""
     tensors = {}
     for slot in layout(spec):
-        name = f"base_model.model.model.layers.{slot.layer.block}.{slot.layer.name}.{_PEFT_PARTS[slot.part]}"
+        name = f"base_model.model.model.layers.{slot.block}.{slot.module}.{_PEFT_PARTS[slot.part]}"
         tensors[name] = parameters[slot.start : slot.stop].reshape(slot.shape)
     config = {
         "peft_type": "LORA",
@@ -68,7 +67,7 @@ def write_peft(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: 
     _write(folder, "adapter_model.safetensors", tensors, config)
 
 
-def _peft_targets(spec: AdapterSpec) -> dict[str, Any]:
+def _peft_targets(spec: LoraSpec) -> dict[str, Any]:
     """Each name in each block, where that is what is adapted; else (PEFT would make the layers between) in full."""
     if len(spec.layers) == len(spec.blocks) * len(spec.keys):
         names = sorted({key.rpartition(".")[2] for key in spec.keys})
@@ -76,13 +75,21 @@ def _peft_targets(spec: AdapterSpec) -> dict[str, Any]:
     return {"target_modules": [f"model.layers.{layer.block}.{layer.name}" for layer in spec.layers]}
 
 
-def write_mlx(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str, blocks: int) -> None:
-    """Write adapters.safetensors and adapter_config.json as mlx_lm's --adapter-path reads them."""
+def write_mlx(
+    folder: Path, spec: AdapterSpec, parameters: Vector, base_model: str, blocks: int, dtype: str = "float32"
+) -> None:
+    """Write adapters.safetensors and adapter_config.json as mlx_lm's --adapter-path reads them.
+
+    dtype: the type that the base computes in, which whole weights are kept in; low-rank matrices are always float32.
+    """
+    if isinstance(spec, FullSpec):
+        write_full(folder, spec, parameters, base_model, blocks, dtype)
+        return
     tensors = {}
     parts = {"lora_a": "lora_a", "lora_b": "lora_b", "magnitude": "m"}
     for slot in layout(spec):
         array = parameters[slot.start : slot.stop].reshape(slot.shape)
-        name = f"model.layers.{slot.layer.block}.{slot.layer.name}.{parts[slot.part]}"
+        name = f"model.layers.{slot.block}.{slot.module}.{parts[slot.part]}"
         tensors[name] = np.ascontiguousarray(array.T)
     config = {
         "fine_tune_type": spec.kind,
@@ -94,12 +101,13 @@ def write_mlx(folder: Path, spec: AdapterSpec, parameters: Vector, base_model: s
 
 
 def _write(folder: Path, name: str, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> None:
-    write_bytes(folder / name, safetensors.numpy.save(dict(tensors), {"format": "pt"}))
+    write_tensors(folder / name, tensors)
     write_json(folder / "adapter_config.json", config)
 
 
 def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
-    """Read an adapter folder of either format for this base, or one .safetensors file in such a folder.
+    """Read an adapter folder of either format for this base, or one .safetensors file in such a folder; whole weights
+    too (engines/full_weights.py).
 
     Ranks that differ from layer to layer are padded with zeros and scales folded into B, which changes no product.
 
@@ -108,8 +116,10 @@ def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
     """
     path = _weights(folder)
     config = adapter_config(folder)
-    tensors = _tensors(path)
+    tensors = read_tensors(path)
     is_peft = "peft_type" in config or any(".lora_A." in name for name in tensors)
+    if config.get("fine_tune_type") == "full":
+        return assemble_full(tensors, model, path)
     refuse_config(PEFT_REFUSALS if is_peft else MLX_REFUSALS, config, path.parent)
     found: dict[tuple[int, str], dict[str, Array]] = {}
     for name, array in tensors.items():
@@ -121,6 +131,21 @@ def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
         found.setdefault((int(match[1]), match[2]), {})[part] = array if is_peft else array.T
     scale_of = _peft_scales(config) if is_peft else _mlx_scale(config)
     return _assemble(found, scale_of, model, path, _dropout(config, is_peft))
+
+
+def read_lora(folder: Path, model: ModelFacts) -> tuple[LoraSpec, Vector]:
+    """The same for what PEFT can hold too.
+
+    Raises:
+        ModelError: as `read_adapter`; or the folder holds whole weights.
+    """
+    spec, parameters = read_adapter(folder, model)
+    if isinstance(spec, FullSpec):
+        raise ModelError(
+            f"{folder}: holds whole weights of {len(spec.blocks)} blocks (fine_tune_type: full), and PEFT has no such "
+            "adapter. transformers and mlx-lm load the file as it is: see docs/adapters.md."
+        )
+    return spec, parameters
 
 
 def tensor_names(folder: Path) -> tuple[str, ...]:
@@ -166,7 +191,7 @@ def _assemble(
     model: ModelFacts,
     path: Path,
     dropout: float,
-) -> tuple[AdapterSpec, Vector]:
+) -> tuple[LoraSpec, Vector]:
     known = {(layer.block, layer.name): layer for layer in model.linear_layers}
     foreign = [f"layers.{block}.{name}" for block, name in found if (block, name) not in known]
     if foreign:
@@ -180,11 +205,11 @@ def _assemble(
     scales = {key: scale_of(key[0], key[1], ranks.get(key, 1)) for key in found}
     rank, scale = max(ranks.values(), default=0), max(scales.values(), key=abs)
     dora = any("magnitude" in parts for parts in found.values())
-    spec = AdapterSpec("dora" if dora else "lora", rank, scale, dropout, tuple(layers))
+    spec = LoraSpec("dora" if dora else "lora", rank, scale, dropout, tuple(layers))
     slots = layout(spec)
     flat = np.zeros(slots[-1].stop, dtype=np.float32)
     for slot in slots:
-        key = (slot.layer.block, slot.layer.name)
+        key = (slot.block, slot.module)
         flat[slot.start : slot.stop] = _padded(found[key], slot, scales[key] / scale if scale else 0.0, path).ravel()
     return spec, flat
 
@@ -237,22 +262,3 @@ def _dropout(config: Mapping[str, Any], is_peft: bool) -> float:
     return float(
         (config if is_peft else config.get("lora_parameters") or {}).get("lora_dropout" if is_peft else "dropout", 0.0)
     )
-
-
-def _tensors(path: Path) -> dict[str, Array]:
-    """All tensors of a file in float32. The package's numpy reader refuses bfloat16, which many adapters are in."""
-    tensors = read_header(path)
-    foreign = {info.dtype for info in tensors.values()} - _NUMPY_TYPES.keys()
-    if foreign:
-        raise ModelError(f"{path}: holds {', '.join(sorted(foreign))} tensors, which an adapter never has.")
-    raw = path.read_bytes()
-    start = 8 + int.from_bytes(raw[:8], "little")
-    entries = json.loads(raw[8:start])
-    return {name: _float32(raw, start + entries[name]["data_offsets"][0], info) for name, info in tensors.items()}
-
-
-def _float32(raw: bytes, start: int, info: TensorInfo) -> Array:
-    flat = np.frombuffer(raw, _NUMPY_TYPES[info.dtype], math.prod(info.shape), start)
-    if info.dtype == "BF16":  # the upper half of a float32's bits
-        flat = (flat.astype(np.uint32) << 16).view(np.float32)
-    return flat.astype(np.float32).reshape(info.shape)

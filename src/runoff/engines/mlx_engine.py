@@ -18,8 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from mlx import nn
 from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.tuner.dora import DoRALinear
-from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
 
 from runoff.data import Batch, Encoded, Forked, make_batch
@@ -27,18 +25,17 @@ from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.mlx_decoder import MlxDecoder
 from runoff.engines.mlx_head import log_chances, nats_and_gradient, rank, token_nats
+from runoff.engines.mlx_trained import key_of, replaced
 from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
-from runoff.errors import EngineError, ModelError
-from runoff.plan import AdapterSpec, LinearLayer, Slot, layout
+from runoff.errors import ModelError
+from runoff.plan import AdapterSpec, Slot, layout
 
 __all__ = ["MlxBase", "MlxEngine", "open_mlx"]
 
 Arrays = dict[str, Any]
 """mx.array by its path in an adapter's tree of parameters."""
-
-_PARTS = {"lora_a": "lora_a", "lora_b": "lora_b", "magnitude": "m"}
 
 _SLOW_BLAS = (
     "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. Set engine: "
@@ -201,18 +198,19 @@ class MlxEngine:
     def __init__(self, base: MlxBase, spec: AdapterSpec | None, seed: int, checkpointing: bool) -> None:
         self.base = base
         self.spec = spec
-        self.originals = _linear_layers(base, spec) if spec else {}
-        self.adapted = {name: _adapted(layer, spec) for name, layer in self.originals.items()} if spec else {}
         self._slots = layout(spec) if spec else ()
+        self.originals, self.adapted = replaced(base.inner, spec)
         self._lowest_block = spec.lowest_block if spec else len(base.blocks)
         self._checkpointing = checkpointing
         self._seeds = Seeds(seed)
         self._gradient: Arrays = {}
-        # What nn.value_and_grad differentiates by: the adapter's layers, whose frozen parts don't count.
+        # What nn.value_and_grad differentiates by: the adapter's layers (or blocks), whose frozen parts don't count.
         self._adapter = nn.Module()
         self._adapter.layers = list(self.adapted.values())
         order = {name: index for index, name in enumerate(self.adapted)}
-        self._keys = [f"layers.{order[_name(slot.layer)]}.{_PARTS[slot.part]}" for slot in self._slots]
+        self._keys = [key_of(slot, order) for slot in self._slots]
+        held = dict(tree_flatten(self._adapter.trainable_parameters()))
+        self._types = {key: held[key].dtype for key in self._keys}
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -225,7 +223,8 @@ class MlxEngine:
 
     def set_parameters(self, parameters: Vector) -> None:
         """Load the adapter."""
-        self._adapter.update(tree_unflatten(list(self._arrays(parameters).items())))
+        arrays = [(key, array.astype(self._types[key])) for key, array in self._arrays(parameters).items()]
+        self._adapter.update(tree_unflatten(arrays))
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         """Forward and backward."""
@@ -254,8 +253,9 @@ class MlxEngine:
         self._add(self._arrays(gradient))
 
     def _add(self, gradient: Arrays) -> None:
-        before = self._gradient
-        self._gradient = {key: before[key] + array if before else array for key, array in gradient.items()}
+        """In float32, whatever type the weights have."""
+        before, found = self._gradient, {key: array.astype(mx.float32) for key, array in gradient.items()}
+        self._gradient = {key: before[key] + array if before else array for key, array in found.items()}
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
@@ -313,15 +313,18 @@ class MlxEngine:
         return self._at_targets(batch, self.base.blocks)
 
     def _flat(self, arrays: Arrays) -> Vector:
-        """The adapter's arrays as one flat vector; mlx_lm's matrices are ours transposed."""
-        parts = [np.array(arrays[key].T).ravel() for key in self._keys]
+        """The adapter's arrays as one flat vector; mlx_lm's adapter matrices are ours transposed."""
+        slots = zip(self._keys, self._slots, strict=True)
+        turned = (arrays[key].T if slot.transposed else arrays[key] for key, slot in slots)
+        parts = [np.array(array.astype(mx.float32)).ravel() for array in turned]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     def _arrays(self, flat: Vector) -> Arrays:
         """`_flat` the other way."""
+        tensors = (flat[slot.start : slot.stop].reshape(slot.shape) for slot in self._slots)
         return {
-            key: mx.array(flat[slot.start : slot.stop].reshape(slot.shape).T)
-            for key, slot in zip(self._keys, self._slots, strict=True)
+            key: mx.array(tensor.T if slot.transposed else tensor)
+            for key, slot, tensor in zip(self._keys, self._slots, tensors, strict=True)
         }
 
 
@@ -335,37 +338,9 @@ def _from_array(array: State) -> mx.array:
     return states.view(mx.bfloat16) if states.dtype == mx.int16 else states
 
 
-def _name(layer: LinearLayer) -> str:
-    """Where a layer is in the inner model."""
-    return f"layers.{layer.block}.{layer.name}"
-
-
 def _size(slots: tuple[Slot, ...]) -> int:
     return slots[-1].stop if slots else 0
 
 
 def _float64(array: mx.array) -> npt.NDArray[np.float64]:
     return np.array(array).astype(np.float64)
-
-
-def _linear_layers(base: MlxBase, spec: AdapterSpec) -> dict[str, Any]:
-    """The base's own layers that the adapter goes on, by their names in the inner model."""
-    found = {}
-    modules = dict(base.inner.named_modules())
-    for layer in spec.layers:
-        name = _name(layer)
-        if not isinstance(modules.get(name), nn.Linear | nn.QuantizedLinear):
-            raise EngineError(
-                f"MLX has no plain linear layer {layer.name} in block {layer.block} of this model. "
-                "Name others under lora_parameters.keys, or set engine: torch."
-            )
-        found[name] = modules[name]
-    return found
-
-
-def _adapted(linear: Any, spec: AdapterSpec) -> Any:
-    """mlx_lm's adapter layer around a layer; all zero but DoRA's magnitudes, which come from the base."""
-    kind = DoRALinear if spec.kind == "dora" else LoRALinear
-    layer = kind.from_base(linear, r=spec.rank, dropout=spec.dropout, scale=spec.scale)
-    layer.lora_a = mx.zeros_like(layer.lora_a)
-    return layer

@@ -25,6 +25,7 @@ from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch_decoder import TorchDecoder
+from runoff.engines.torch_full import OwnBlocks, lean_with, own_blocks, own_tensor
 from runoff.engines.torch_head import head_of, log_chances, ranked_nats, summed_nats, token_nats
 from runoff.engines.torch_layers import Adapted, Patch
 from runoff.engines.torch_lean import Blocks, Rows
@@ -33,7 +34,7 @@ from runoff.engines.torch_recognized import Unrecognized, recognize
 from runoff.engines.torch_views import above, below, final_states, recomputed
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import EngineError, ModelError
-from runoff.plan import AdapterSpec, Slot, layout
+from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine", "open_torch"]
 
@@ -88,6 +89,7 @@ class TorchBase:
         self.reader = Reader(self.lean, self._embedded, self._final_logits) if self.lean else None
         self.states: TrunkStates | None = None
         self._boundary = 0
+        self._own_blocks = tuple(self.blocks)
         self._adapters: list[TorchEngine] = []
         self._active: TorchEngine | None = None
 
@@ -107,7 +109,7 @@ class TorchBase:
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The model's blocks."""
+        """The model's blocks; a run's own where the active engine has trained them whole."""
         blocks: nn.ModuleList = self.inner.layers
         return blocks
 
@@ -120,6 +122,7 @@ class TorchBase:
         """An engine with an adapter of this shape, or the bare base."""
         if spec is None:
             return TorchEngine(self, None, "base", seed, checkpointing)
+        self._put_blocks({})
         engine = TorchEngine(self, spec, f"adapter{len(self._adapters)}", seed, checkpointing)
         self._adapters.append(engine)
         self._active = None
@@ -225,7 +228,12 @@ class TorchBase:
         if self._active is not engine:
             for module in {id(module): module for other in self._adapters for module in other.modules}.values():
                 module.set_adapter([engine.name])
+            self._put_blocks(engine.own)
             self._active = engine
+
+    def _put_blocks(self, own: OwnBlocks) -> None:
+        for index, block in enumerate(self._own_blocks):
+            self.blocks[index] = own.get(index, block)
 
 
 class TorchEngine:
@@ -241,7 +249,9 @@ class TorchEngine:
         self._checkpointing = checkpointing
         self._seeds = Seeds(seed)
         self._slots = layout(spec) if spec else ()
-        self.modules = _inject(base, spec, name) if spec else []
+        self.modules = _inject(base, spec, name) if isinstance(spec, LoraSpec) else []
+        self.own = own_blocks(base.blocks, spec.blocks) if isinstance(spec, FullSpec) else {}
+        self._own_lean: Blocks | None = None
         self._tensors = [self._tensor(slot) for slot in self._slots]
         self._patches = self._made_patches()
 
@@ -264,11 +274,12 @@ class TorchEngine:
         for patches in self._patches.values():
             for patch in patches.values():
                 patch.refresh()
+        self._own_lean = None
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         """Forward and backward."""
         lean = self.base.lean
-        if lean is not None and self.spec is not None and self.spec.dropout == 0:
+        if lean is not None and isinstance(self.spec, LoraSpec) and self.spec.dropout == 0:
             return self._accumulate_lean(lean, batch, weight)
         self.base.activate(self)
         for module in self.modules:
@@ -293,7 +304,7 @@ class TorchEngine:
         """Put a gradient back."""
         flat = torch.from_numpy(np.array(gradient))
         for slot, tensor in zip(self._slots, self._tensors, strict=True):
-            tensor.grad = flat[slot.start : slot.stop].view(slot.shape).to(tensor.device, tensor.dtype)
+            tensor.grad = flat[slot.start : slot.stop].view(slot.shape).to(tensor.device)
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
@@ -334,11 +345,17 @@ class TorchEngine:
 
     def _normed(self, states: torch.Tensor, rows: Rows, at: torch.Tensor) -> torch.Tensor:
         """Final hidden states of packed positions, by the lean pass on from the lowest adapted block."""
-        lean = self.base.lean
-        assert lean is not None
+        lean = self._lean()
         states = lean.forward(states, rows, range(self._lowest_block, len(lean.blocks)), self._patches)
         normed: torch.Tensor = self.base.inner.norm(states[at])
         return normed
+
+    def _lean(self) -> Blocks:
+        """The lean pass, with this run's own blocks in it."""
+        assert self.base.lean is not None
+        if self._own_lean is None:
+            self._own_lean = lean_with(self.base.lean, self.own) if self.own else self.base.lean
+        return self._own_lean
 
     def _evaluating(self) -> None:
         self.base.activate(self)
@@ -348,7 +365,8 @@ class TorchEngine:
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Decoder:
         """Start to continue these prompts."""
         if self.base.reader is not None:
-            return self.base.reader.decoder(prompts, self._patches, self.base.boundary(self._lowest_block))
+            boundary = self.base.boundary(self._lowest_block)
+            return self.base.reader.decoder(prompts, self._lean(), self._patches, boundary)
         self._evaluating()
         return TorchDecoder(self.base.model, prompts, self.base.device)
 
@@ -377,11 +395,11 @@ class TorchEngine:
     def _made_patches(self) -> dict[int, dict[str, Patch]]:
         """The adapter for the lean pass: for each block, the parts that it changes."""
         lean, spec = self.base.lean, self.spec
-        if lean is None or spec is None:
+        if lean is None or not isinstance(spec, LoraSpec):
             return {}
         found: dict[tuple[int, str], dict[str, nn.Parameter]] = {}
         for slot, tensor in zip(self._slots, self._tensors, strict=True):
-            found.setdefault((slot.layer.block, slot.layer.name), {})[slot.part] = tensor
+            found.setdefault((slot.block, slot.module), {})[slot.part] = tensor
         patches: dict[int, dict[str, Patch]] = {}
         for block in sorted({block for block, _ in found}):
             for part, linears in lean.blocks[block].parts.items():
@@ -400,8 +418,9 @@ class TorchEngine:
         return picked, targets
 
     def _tensor(self, slot: Slot) -> nn.Parameter:
-        block = self.base.blocks[slot.layer.block]
-        module: Any = block.get_submodule(slot.layer.name)
+        if slot.part == "whole":
+            return own_tensor(self.own, slot)
+        module: Any = self.base.blocks[slot.block].get_submodule(slot.module)
         if slot.part == "magnitude":
             found = module.lora_magnitude_vector[self.name].weight
         else:
@@ -410,7 +429,7 @@ class TorchEngine:
         return parameter
 
 
-def _inject(base: TorchBase, spec: AdapterSpec, name: str) -> list[Any]:
+def _inject(base: TorchBase, spec: LoraSpec, name: str) -> list[Any]:
     """Put PEFT's LoRA layers in place; returns them."""
     from peft import LoraConfig
     from peft.mapping import inject_adapter_in_model

@@ -90,35 +90,28 @@ class Reader:
         self.blocks, self.embedded, self.logits = blocks, embedded, logits
         self._last: tuple[tuple[int, list[bytes]], Read] | None = None
 
-    def decoder(self, prompts: Sequence[Ids], patches: Mapping[int, Patches], boundary: int) -> LeanDecoder:
-        """Start to continue these prompts; below `boundary` no block is patched, whoever asks."""
+    def decoder(
+        self, prompts: Sequence[Ids], blocks: Blocks, patches: Mapping[int, Patches], boundary: int
+    ) -> LeanDecoder:
+        """Start to continue these prompts through these blocks; those below `boundary` are the base's, unpatched."""
         with torch.inference_mode():
             below = self._below(prompts, boundary)
-            whole = self._on(below, patches, len(self.blocks.blocks))
+            whole = _on(below, blocks, patches, len(blocks.blocks))
             memories = [memory.copy() for memory in below.memories] + list(whole.memories[boundary:])
             logits = self.logits(whole.states[whole.packed.last])
-        return LeanDecoder(self, patches, memories, whole.packed.lengths, logits)
+        return LeanDecoder(self, blocks, patches, memories, whole.packed.lengths, logits)
 
     def _below(self, prompts: Sequence[Ids], boundary: int) -> Read:
         key = (boundary, [prompt.tobytes() for prompt in prompts])
         if self._last is None or self._last[0] != key:
             self._last = None  # so that two are never held at once
             packed = Packed.of(prompts, self.table(max(len(prompt) for prompt in prompts)))
-            self._last = key, self._on(Read(packed, self.embedded(packed.ids), ()), {}, boundary)
+            self._last = key, _on(Read(packed, self.embedded(packed.ids), ()), self.blocks, {}, boundary)
         return self._last[1]
 
     def table(self, positions: int) -> Rows:
         """The rotations of so many positions."""
         return self.blocks.rows([positions])
-
-    def _on(self, read: Read, patches: Mapping[int, Patches], stop: int) -> Read:
-        """The same after the blocks before `stop`."""
-        states, memories = read.states, list(read.memories)
-        for index in range(len(memories), stop):
-            block = self.blocks.blocks[index]
-            states, memory = _read(block, states, read.packed, patches.get(index, {}))
-            memories.append(memory)
-        return Read(read.packed, states, tuple(memories))
 
 
 class LeanDecoder:
@@ -127,12 +120,13 @@ class LeanDecoder:
     def __init__(
         self,
         reader: Reader,
+        blocks: Blocks,
         patches: Mapping[int, Patches],
         memories: Sequence[Memory],
         lengths: Sequence[int],
         logits: torch.Tensor,
     ) -> None:
-        self._reader, self._patches, self._memories = reader, patches, memories
+        self._reader, self._blocks, self._patches, self._memories = reader, blocks.blocks, patches, memories
         self._at = torch.tensor(lengths)
         self._column = max(lengths)
         self._no_prompt = torch.arange(self._column) >= self._at[:, None]
@@ -162,7 +156,7 @@ class LeanDecoder:
             memory.grow(self._column + 1)
         mask = self._mask(self._memories[0].columns)
         states = self._reader.embedded(ids)
-        for index, (block, memory) in enumerate(zip(self._reader.blocks.blocks, self._memories, strict=True)):
+        for index, (block, memory) in enumerate(zip(self._blocks, self._memories, strict=True)):
             look = partial(_attend_token, block, memory, self._column, mask)
             states = _through(block, states, rows, self._patches.get(index, {}), look)
         self._logits = self._reader.logits(states)
@@ -175,6 +169,15 @@ class LeanDecoder:
         mask[:, : self._no_prompt.shape[1]].masked_fill_(self._no_prompt, float("-inf"))
         mask[:, self._column + 1 :] = float("-inf")
         return mask.unsqueeze(1)
+
+
+def _on(read: Read, blocks: Blocks, patches: Mapping[int, Patches], stop: int) -> Read:
+    """The same after the blocks before `stop`."""
+    states, memories = read.states, list(read.memories)
+    for index in range(len(memories), stop):
+        states, memory = _read(blocks.blocks[index], states, read.packed, patches.get(index, {}))
+        memories.append(memory)
+    return Read(read.packed, states, tuple(memories))
 
 
 def _read(block: Block, states: torch.Tensor, packed: Packed, patches: Patches) -> tuple[torch.Tensor, Memory]:

@@ -17,7 +17,7 @@ from runoff.engines.torch_layers import Adapted, Linears, Norm, Patch
 from runoff.engines.torch_lean import Block, Blocks
 from runoff.engines.torch_views import only
 
-__all__ = ["BOUND", "Unrecognized", "recognize"]
+__all__ = ["BOUND", "Unrecognized", "lean_block", "recognize"]
 
 BOUND = 1e-4
 """How far the lean pass may be from the model's own code in float32: norm of the difference over the norm."""
@@ -53,7 +53,7 @@ def recognize(model: Any) -> Blocks:
                 _self_test(inner, index, turns)
                 tested.add(kind)
         _copy_from_the_file(model)
-        return Blocks(tuple(_block(module) for module in inner.layers), turns)
+        return Blocks(tuple(lean_block(module) for module in inner.layers), turns)
 
 
 def _copy_from_the_file(model: Any) -> None:
@@ -129,7 +129,8 @@ def _turns(inner: Any) -> Callable[[int], tuple[torch.Tensor, torch.Tensor]]:
     return turns
 
 
-def _block(module: Any) -> Block:
+def lean_block(module: Any) -> Block:
+    """A block for the lean pass. Stacks its weights; the module's become views of the stacks."""
     attention, unit = module.self_attn, module.mlp
     width = attention.head_dim
     heads, kv_heads = attention.q_proj.out_features // width, attention.k_proj.out_features // width
@@ -175,7 +176,7 @@ def _self_test(inner: Any, index: int, turns: Callable[[int], tuple[torch.Tensor
     """
     random = torch.Generator().manual_seed(0)
     theirs = copy.deepcopy(inner.layers[index]).float()
-    ours = _block(copy.deepcopy(theirs))
+    ours = lean_block(copy.deepcopy(theirs))
     patches = {part: _random_patch(linears, random) for part, linears in ours.parts.items()}
     layers = {
         name: layer for patch in patches.values() for name, layer in zip(patch.linears.names, patch.layers, strict=True)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runoff.engines.adapters import read_adapter, write_peft
+from runoff.engines.adapters import read_lora, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
 from runoff.errors import RunoffError
 from runoff.estimates.estimate import Estimate, mean, rate
@@ -105,7 +105,7 @@ def _scored(work: _Work, who: str, adapter: Path | None, weights: str, place: Pa
             folder = None
             if adapter:
                 folder = Path(temporary)  # as PEFT loads it, whatever wrote it
-                write_peft(folder, *read_adapter(adapter, work.model), str(work.model.folder))
+                write_peft(folder, *read_lora(adapter, work.model), str(work.model.folder))
             for task, scores in work.harness.scores(
                 work.model.folder, folder, left, dtype=work.dtype, limit=work.limit
             ):

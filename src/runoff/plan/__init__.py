@@ -1,6 +1,6 @@
 """What will happen: facts, arithmetic and findings, before any engine is loaded."""
 
-from runoff.plan.adapter import AdapterSpec, Slot, adapter_spec, layout
+from runoff.plan.adapter import AdapterSpec, FullSpec, LoraSpec, Slot, adapter_spec, layout
 from runoff.plan.checked import Checked, check_config, check_data
 from runoff.plan.counts import Counts, Length, Pace, validation_points
 from runoff.plan.data_facts import DataFacts, EncodedDataset, SplitFacts, data_facts, encode_dataset
@@ -8,7 +8,7 @@ from runoff.plan.draft import Draft, Facts
 from runoff.plan.effective import Effective
 from runoff.plan.findings import FINDINGS, Finding
 from runoff.plan.machine import MachineFacts, machine_facts
-from runoff.plan.model_facts import LinearLayer, ModelFacts, read_model_facts
+from runoff.plan.model_facts import BlockTensor, LinearLayer, ModelFacts, read_model_facts
 from runoff.plan.plan import Plan, make_plan
 from runoff.plan.schedule import learning_rate
 from runoff.plan.tensors import TensorInfo, read_header
@@ -17,6 +17,7 @@ from runoff.plan.unknown import Unknown
 __all__ = [
     "FINDINGS",
     "AdapterSpec",
+    "BlockTensor",
     "Checked",
     "Counts",
     "DataFacts",
@@ -25,8 +26,10 @@ __all__ = [
     "EncodedDataset",
     "Facts",
     "Finding",
+    "FullSpec",
     "Length",
     "LinearLayer",
+    "LoraSpec",
     "MachineFacts",
     "ModelFacts",
     "Pace",

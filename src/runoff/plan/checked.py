@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runoff.config import Reading
+from runoff.plan.adapter import LoraSpec
 from runoff.plan.draft import Draft, Facts
 from runoff.plan.effective import effective_settings
 from runoff.plan.findings import FINDINGS, OF_A_TOOL, OF_ROWS, Looked, look
@@ -156,7 +157,8 @@ def _adapter_counts(facts: Facts) -> Iterator[CountRow]:
     share = f"{adapter.trainable_parameters / model.parameters:.3%} of {model.parameters:,}"
     yield CountRow("trainable parameters", adapter.trainable_parameters, share)
     yield CountRow("adapted blocks", len(adapter.blocks), f"of {model.blocks}")
-    yield CountRow("scale", adapter.scale, f"alpha {adapter.alpha:g} at rank {adapter.rank}")
+    if isinstance(adapter, LoraSpec):
+        yield CountRow("scale", adapter.scale, f"alpha {adapter.alpha:g} at rank {adapter.rank}")
     if isinstance(facts.memory, Unknown):
         yield CountRow("memory", None, facts.memory.why)
         return

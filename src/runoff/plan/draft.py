@@ -91,8 +91,11 @@ class Draft:
 
     @property
     def adapter(self) -> AdapterSpec:
-        """The adapter's shape."""
-        return known(self.facts.adapter)
+        """What is trained."""
+        adapter = self.facts.adapter
+        if isinstance(adapter, Unknown):
+            raise NotKnown(adapter.why)
+        return adapter
 
     @property
     def pace(self) -> Pace:

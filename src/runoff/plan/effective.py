@@ -28,6 +28,8 @@ def effective_settings(config: Config) -> tuple[Effective, ...]:
             rows.append(Effective(key, value, Origin("derived", why=f"epochs: {settings.epochs:g}")))
         elif key == "learning_rate" and settings.lr_schedule is not None:
             rows.append(Effective(key, settings.lr_schedule.arguments[0], Origin("derived", why="lr_schedule")))
+        elif key.startswith("lora_parameters") and settings.fine_tune_type == "full":
+            rows.append(Effective(key, None, Origin("derived", why="fine_tune_type: full")))
         else:
             rows.append(Effective(key, value, config.origin(key)))
     return tuple(rows)

@@ -18,7 +18,7 @@ from runoff.errors import ConfigError, RunoffError
 from runoff.plan.adapter import adapter_spec
 from runoff.plan.counts import Length, Pace, count, length, pace
 from runoff.plan.data_facts import DataFacts, data_facts, encode_dataset
-from runoff.plan.draft import Facts
+from runoff.plan.draft import Draft, Facts
 from runoff.plan.foreign import Around, ToolReport, tool_report
 from runoff.plan.machine import machine_facts
 from runoff.plan.memory import memory_parts
@@ -59,7 +59,11 @@ def gather(reading: Reading, model_folder: Path | Unknown, *, tool: str | None =
         adapter=adapter,
         pace=_fact(lambda: _pace(known(config).settings, trained)),
         length=_fact(lambda: _length(known(config).settings, known(rows), data, known(trained))),
-        memory=_fact(lambda: memory_parts(known(config).settings, known(model), known(adapter), known(data))),
+        memory=_fact(
+            lambda: memory_parts(
+                known(config).settings, known(model), Draft(Facts(adapter=adapter)).adapter, known(data)
+            )
+        ),
         machine=machine_facts(reading.config),
         tool=Unknown("no tool was named with --for") if tool is None else _tool(tool, reading, rows, model),
     )

@@ -16,9 +16,11 @@ from typing import Any
 from runoff.errors import ModelError
 from runoff.plan.tensors import TensorInfo, read_header
 
-__all__ = ["LinearLayer", "ModelFacts", "read_model_facts"]
+__all__ = ["BlockTensor", "LinearLayer", "ModelFacts", "read_model_facts"]
 
-_IN_BLOCK = re.compile(r"^(?:.*\.)?layers\.(\d+)\.(.+)\.weight$")
+_IN_BLOCK = re.compile(r"^(?:.*\.)?layers\.(\d+)\.(.+)$")
+_BUFFER = re.compile(r"\binv_freq$")
+"""Kept by old files among the weights; no library trains it."""
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1, "U32": 4, "I32": 4, "I64": 8}
 
 
@@ -33,8 +35,17 @@ class LinearLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockTensor:
+    """A parameter of a block. `name` is relative to its block: `self_attn.q_proj.weight`, `input_layernorm.weight`."""
+
+    block: int
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """One base model. `weight_bytes` is their size on disk."""
+    """One base model. `weight_bytes` is their size on disk; `block_tensors` are all parameters of the blocks."""
 
     folder: Path
     model_type: str
@@ -47,6 +58,7 @@ class ModelFacts:
     linear_layers: tuple[LinearLayer, ...]
     quantized: bool
     sha256: str
+    block_tensors: tuple[BlockTensor, ...] = ()
 
 
 def read_model_facts(folder: Path) -> ModelFacts:
@@ -64,12 +76,16 @@ def read_model_facts(folder: Path) -> ModelFacts:
         tensors |= read_header(file)
     quantization = config.get("quantization") or config.get("quantization_config")
     bits = _whole(quantization.get("bits")) if isinstance(quantization, dict) else 0
-    layers = []
+    layers, inside = [], []
     for name, tensor in tensors.items():
         match = _IN_BLOCK.match(name)
-        if match and len(tensor.shape) == 2:
+        if match is None or _BUFFER.search(name):
+            continue
+        inside.append(BlockTensor(int(match[1]), match[2], tensor.shape))
+        if match[2].endswith(".weight") and len(tensor.shape) == 2:
             packed = 32 // bits if bits and tensor.dtype == "U32" else 1
-            layers.append(LinearLayer(int(match[1]), match[2], tensor.shape[1] * packed, tensor.shape[0]))
+            layer = match[2].removesuffix(".weight")
+            layers.append(LinearLayer(int(match[1]), layer, tensor.shape[1] * packed, tensor.shape[0]))
     blocks = _whole(config.get("num_hidden_layers"))
     if not blocks or not layers:
         raise ModelError(
@@ -86,8 +102,9 @@ def read_model_facts(folder: Path) -> ModelFacts:
         parameters=sum(_parameters(tensor.shape, tensor.dtype, bits) for tensor in tensors.values()),
         weight_bytes=sum(math.prod(t.shape) * _BYTES.get(t.dtype, 2) for t in tensors.values()),
         linear_layers=tuple(sorted(layers, key=lambda layer: (layer.block, layer.name))),
-        quantized=bool(bits),
+        quantized=bool(quantization),
         sha256=_fingerprint(folder / "config.json", files),
+        block_tensors=tuple(sorted(inside, key=lambda tensor: (tensor.block, tensor.name))),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from runoff.config import Origin
-from runoff.plan import Finding, Plan
+from runoff.plan import Finding, LoraSpec, Plan
 
 __all__ = ["SCHEMA_VERSION", "Identity", "MetricRow", "PlanRecord", "Status", "Value", "plan_record"]
 
@@ -124,8 +124,7 @@ def plan_record(plan: Plan) -> PlanRecord:
         "adapted_layers": ", ".join(adapter.keys),
         "trainable_parameters": adapter.trainable_parameters,
         "base_parameters": model.parameters,
-        "scale": adapter.scale,
-        "alpha": adapter.alpha,
+        **({"scale": adapter.scale, "alpha": adapter.alpha} if isinstance(adapter, LoraSpec) else {}),
         "train_rows": plan.data.train.rows,
         "train_rows_cut": len(plan.data.train.rows_cut),
         "train_rows_without_target": len(plan.data.train.rows_without_target),

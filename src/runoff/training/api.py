@@ -20,6 +20,7 @@ from runoff.config import Config
 from runoff.data import Tokenizer, load_dataset, load_tokenizer
 from runoff.engines import Base, open_base
 from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.base import EngineFacts
 from runoff.engines.parallel import ParallelEngine
 from runoff.engines.ranks import Ranks, open_ranks
 from runoff.errors import ConfigError, EngineError, RunError, RunoffError
@@ -27,6 +28,7 @@ from runoff.files import write_json, write_text
 from runoff.models import get_model
 from runoff.plan import (
     EncodedDataset,
+    FullSpec,
     ModelFacts,
     Plan,
     data_facts,
@@ -138,7 +140,7 @@ def train(
             meet(ranks)  # the others have read what they need
             loop.stop_requested = agreed(ranks, stop_requested)
             ended = loop.run()
-            _write_adapter(folder, ready.plan, ended, loaded.facts.name)
+            _write_adapter(folder, ready.plan, ended, loaded.facts)
             mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
     with contextlib.suppress(EngineError):  # the run is whole, whoever was lost since
         meet(ranks)
@@ -214,11 +216,9 @@ def _taken_up(
 
 def _started_from(path: Path, plan: Plan) -> Any:
     spec, parameters = read_adapter(path, plan.model)
-    if [slot.name for slot in layout(spec)] != [
-        slot.name for slot in layout(plan.adapter)
-    ] or spec.rank != plan.adapter.rank:
+    if layout(spec) != layout(plan.adapter):
         raise ConfigError(
-            [f"resume_adapter_file: {path} has another shape than this run's adapter (rank, blocks or keys)."]
+            [f"resume_adapter_file: {path} has another shape than this run's adapter (kind, rank, blocks or keys)."]
         )
     return parameters
 
@@ -273,10 +273,10 @@ def _write_plan(folder: RunFolder, plan: Plan) -> None:
     write_json(folder.plan, plan_record(plan).to_json())
 
 
-def _write_adapter(folder: RunFolder, plan: Plan, ended: Ended, engine: str) -> None:
+def _write_adapter(folder: RunFolder, plan: Plan, ended: Ended, facts: EngineFacts) -> None:
     model = plan.settings.model
-    if engine == "mlx":
-        write_mlx(folder.adapter, plan.adapter, ended.parameters, model, plan.model.blocks)
+    if facts.name == "mlx" or isinstance(plan.adapter, FullSpec):
+        write_mlx(folder.adapter, plan.adapter, ended.parameters, model, plan.model.blocks, facts.dtype)
     else:
         write_peft(folder.adapter, plan.adapter, ended.parameters, str(plan.model.folder))
 

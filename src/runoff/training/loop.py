@@ -49,13 +49,13 @@ class Ended:
 def initial_parameters(slots: tuple[Slot, ...], current: Vector, seed: int) -> Vector:
     """A uniform in +-1/sqrt(in), B zero, as mlx-lm and PEFT start; the same numbers on every engine.
 
-    `current` supplies what the seed does not: DoRA's magnitudes, which come from the base.
+    `current` supplies what the seed does not, and what comes from the base: DoRA's magnitudes, whole weights.
     """
     random = np.random.Generator(np.random.PCG64([seed, 0xADA]))
     start = current.copy()
     for slot in slots:
         if slot.part == "lora_a":
-            bound = 1 / math.sqrt(slot.layer.in_features)
+            bound = 1 / math.sqrt(slot.shape[1])
             start[slot.start : slot.stop] = random.uniform(-bound, bound, slot.stop - slot.start).astype(np.float32)
         elif slot.part == "lora_b":
             start[slot.start : slot.stop] = 0.0

@@ -1,8 +1,8 @@
 """The optimizers that look at a tensor as a whole: Adafactor and Muon, MLX's arithmetic in numpy.
 
-Owns: what mlx/optimizers/optimizers.py does for each tensor, on views of the flat vector in mlx-lm's shapes, (in, rank)
-and (rank, out): Muon's rate depends on which side is longer. Tests hold them equal to MLX's own. Must not: know
-schedules (the rate comes in, Adafactor's relative one too) or engines.
+Owns: what mlx/optimizers/optimizers.py does for each tensor, on views of the flat vector in mlx-lm's shapes (of an
+adapter (in, rank) and (rank, out)): Muon's rate depends on which side is longer. Tests hold them equal to MLX's own.
+Must not: know schedules (the rate comes in, Adafactor's relative one too) or engines.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Adafactor:
             parameter -= change
 
     def _start(self, parameters: Vector) -> None:
-        shapes = [slot.shape[::-1] for slot in self.slots]
+        shapes = [_mlx_shape(slot) for slot in self.slots]
         self.state["rows"] = np.zeros(sum(shape[0] for shape in shapes), np.float32)
         self.state["columns"] = np.zeros(sum(shape[1] for shape in shapes if len(shape) == 2), np.float32)
         if self.beta_1 is not None:
@@ -64,7 +64,7 @@ class Adafactor:
         """Each slot's part of the state; a vector has no columns."""
         row = column = 0
         for slot in self.slots:
-            height, width = (*slot.shape[::-1], 0)[:2]
+            height, width = (*_mlx_shape(slot), 0)[:2]
             yield self.state["rows"][row : row + height], self.state["columns"][column : column + width]
             row, column = row + height, column + width
 
@@ -126,7 +126,12 @@ def _orthogonal(matrix: Array, iterations: int) -> Array:
 
 def _as_mlx(flat: Vector, slot: Slot) -> Array:
     """A view of one tensor, in mlx-lm's shape."""
-    return flat[slot.start : slot.stop].reshape(slot.shape).T
+    view = flat[slot.start : slot.stop].reshape(slot.shape)
+    return view.T if slot.transposed else view
+
+
+def _mlx_shape(slot: Slot) -> tuple[int, ...]:
+    return slot.shape[::-1] if slot.transposed else slot.shape
 
 
 def _rms(array: Array) -> float:

@@ -156,12 +156,7 @@ def test_every_problem_is_reported_at_once_with_its_own_line() -> None:
             "optimizer: lion",
             "config:1: optimizer is 'lion', but must be 'adam', 'adamw', 'sgd', 'adafactor' or 'muon'.",
         ),
-        (
-            "fine_tune_type: full",
-            "config:1: fine_tune_type is 'full', but must be lora or dora: Runoff trains adapters, not whole weights. "
-            "mlx_lm.lora does, and its runs can be imported.",
-        ),
-        ("fine_tune_type: half", "config:1: fine_tune_type is 'half', but must be 'lora' or 'dora'."),
+        ("fine_tune_type: half", "config:1: fine_tune_type is 'half', but must be 'lora', 'dora' or 'full'."),
         ("lora_parameters:\n  dropout: 1", "config:2: lora_parameters.dropout is 1, but must be less than 1."),
         ("lr_schedule:\n  name: cosine_decay", "config:2: lr_schedule.arguments is missing."),
         ("train: false", "config:1: train is false, so nothing would be trained. Remove the line."),

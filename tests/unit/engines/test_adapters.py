@@ -15,11 +15,11 @@ import safetensors.numpy
 from tests.support.tiny import make_tiny_model
 
 from runoff.engines.adapter_refusals import PEFT_REFUSALS
-from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.adapters import read_adapter, read_lora, write_mlx, write_peft
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
 from runoff.models.safetensors_file import write_safetensors
-from runoff.plan import AdapterSpec, ModelFacts, layout, read_model_facts
+from runoff.plan import LoraSpec, ModelFacts, layout, read_model_facts
 
 Array = npt.NDArray[np.float32]
 Q, V = "self_attn.q_proj", "self_attn.v_proj"
@@ -31,11 +31,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFacts:
     return read_model_facts(make_tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
-def spec_of(model: ModelFacts, kind: Any = "lora") -> AdapterSpec:
-    return AdapterSpec(kind, 3, 2.5, 0.1, tuple(layer for layer in model.linear_layers if layer.block >= 2))
+def spec_of(model: ModelFacts, kind: Any = "lora") -> LoraSpec:
+    return LoraSpec(kind, 3, 2.5, 0.1, tuple(layer for layer in model.linear_layers if layer.block >= 2))
 
 
-def random_vector(spec: AdapterSpec) -> Vector:
+def random_vector(spec: LoraSpec) -> Vector:
     return np.random.default_rng(0).standard_normal(spec.trainable_parameters).astype(np.float32)
 
 
@@ -54,13 +54,13 @@ def one_layer(rank: int = 2, block: int = 3, name: str = Q) -> dict[str, Array]:
     return {PEFT.format(block, name, "A"): matrix(rank, 32), PEFT.format(block, name, "B"): matrix(32, rank)}
 
 
-def products(spec: AdapterSpec, flat: Vector) -> dict[str, Array]:
+def products(spec: LoraSpec, flat: Vector) -> dict[str, Array]:
     """scale x B @ A for each layer: all that an adapter is."""
     slots = layout(spec)
     found = {}
     for a, b in zip(slots[::2], slots[1::2], strict=True):
         first, second = (flat[slot.start : slot.stop].reshape(slot.shape) for slot in (a, b))
-        found[f"{a.layer.block}.{a.layer.name}"] = (spec.scale * second @ first).astype(np.float32)
+        found[f"{a.block}.{a.module}"] = (spec.scale * second @ first).astype(np.float32)
     return found
 
 
@@ -100,14 +100,14 @@ def test_shapes_and_names_of_both_formats(tmp_path: Path, model: ModelFacts) -> 
     ("config", "scale"), [({}, 2.0), ({"use_rslora": True}, 4 / 2**0.5), ({"alpha_pattern": {"q_proj": 6}}, 3.0)]
 )
 def test_peft_scales(tmp_path: Path, model: ModelFacts, config: dict[str, Any], scale: float) -> None:
-    spec, _ = read_adapter(peft_folder(tmp_path, one_layer(), **config), model)
+    spec, _ = read_lora(peft_folder(tmp_path, one_layer(), **config), model)
     assert spec.scale == pytest.approx(scale)
 
 
 def test_ranks_and_scales_that_differ_are_folded_into_the_matrices(tmp_path: Path, model: ModelFacts) -> None:
     q, v = one_layer(2), {PEFT.format(3, V, "A"): matrix(5, 32), PEFT.format(3, V, "B"): matrix(16, 5)}
     patterns = {"rank_pattern": {"v_proj": 5}, "alpha_pattern": {"v_proj": 1}}
-    spec, flat = read_adapter(peft_folder(tmp_path, q | v, **patterns), model)
+    spec, flat = read_lora(peft_folder(tmp_path, q | v, **patterns), model)
     assert spec.rank == 5
     found = products(spec, flat)
     np.testing.assert_allclose(
@@ -164,7 +164,7 @@ def test_refused_by_name(tmp_path: Path, model: ModelFacts, config: dict[str, An
 )
 def test_not_refused(tmp_path: Path, model: ModelFacts, config: dict[str, Any]) -> None:
     """These starts leave the base as it is."""
-    assert read_adapter(peft_folder(tmp_path, one_layer(), **config), model)[0].rank == 2
+    assert read_lora(peft_folder(tmp_path, one_layer(), **config), model)[0].rank == 2
 
 
 def mlx_folder(folder: Path, tensors: Mapping[str, Array], **config: Any) -> Path:
@@ -177,11 +177,9 @@ def mlx_folder(folder: Path, tensors: Mapping[str, Array], **config: Any) -> Pat
 
 def test_mlx_folders_refused_by_name(tmp_path: Path, model: ModelFacts) -> None:
     tensors = {f"model.layers.3.{Q}.lora_a": matrix(32, 2), f"model.layers.3.{Q}.lora_b": matrix(2, 32)}
-    assert read_adapter(mlx_folder(tmp_path / "fine", tensors), model)[0].scale == 2.0
-    with pytest.raises(
-        ModelError, match=r"fine_tune_type \(full\) can't be carried over: the folder holds whole weights"
-    ):
-        read_adapter(mlx_folder(tmp_path / "full", tensors, fine_tune_type="full"), model)
+    assert read_lora(mlx_folder(tmp_path / "fine", tensors), model)[0].scale == 2.0
+    with pytest.raises(ModelError, match=r"fine_tune_type \(prefix\) can't be carried over: only lora, dora and full"):
+        read_adapter(mlx_folder(tmp_path / "other", tensors, fine_tune_type="prefix"), model)
     with pytest.raises(ModelError, match=r"lora_parameters .* can't be carried over: they name no scale"):
         read_adapter(mlx_folder(tmp_path / "old", tensors, lora_parameters={"rank": 2, "alpha": 16}), model)
 
@@ -259,7 +257,7 @@ def test_broken_adapters(tmp_path: Path, model: ModelFacts) -> None:
 
 def test_layers_at_different_strengths_none_of_which_is_lost(tmp_path: Path, model: ModelFacts) -> None:
     tensors = one_layer() | {PEFT.format(3, V, "A"): matrix(2, 32), PEFT.format(3, V, "B"): matrix(16, 2)}
-    spec, flat = read_adapter(peft_folder(tmp_path, tensors, alpha_pattern={"q_proj": 0}), model)
+    spec, flat = read_lora(peft_folder(tmp_path, tensors, alpha_pattern={"q_proj": 0}), model)
     found = products(spec, flat)
     assert not found[f"3.{Q}"].any()
     np.testing.assert_allclose(
@@ -274,6 +272,6 @@ def test_bfloat16_adapter(tmp_path: Path, model: ModelFacts) -> None:
     bits = [(array.view(np.uint32) >> 16).astype(np.uint16) for array in exact.values()]
     shapes = {name: array.shape for name, array in exact.items()}
     write_safetensors(folder / "adapter_model.safetensors", shapes, "BF16", bits)
-    spec, flat = read_adapter(folder, model)
+    spec, flat = read_lora(folder, model)
     assert np.array_equal(flat[: 2 * 32].reshape(2, 32), exact[PEFT.format(3, Q, "A")])
     assert spec.rank == 2

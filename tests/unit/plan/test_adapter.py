@@ -10,7 +10,7 @@ import pytest
 
 from runoff.config import LoraParameters, Settings
 from runoff.errors import ConfigError
-from runoff.plan import LinearLayer, ModelFacts, adapter_spec, layout, read_model_facts
+from runoff.plan import LinearLayer, LoraSpec, ModelFacts, adapter_spec, layout, read_model_facts
 
 NAMES = {
     "self_attn.q_proj": ("d", "q"),
@@ -65,8 +65,10 @@ def test_the_last_blocks_are_adapted_and_0_and_minus_1_mean_all(
         {"num_layers": -1, "lora_parameters": {"rank": 3}},
         {"num_layers": 3, "lora_parameters": {"rank": 4, "keys": ["self_attn.q_proj", "mlp.down_proj"]}},
         {"num_layers": 2, "fine_tune_type": "dora"},
+        {"num_layers": 2, "fine_tune_type": "full"},
+        {"num_layers": -1, "fine_tune_type": "full"},
     ],
-    ids=["two blocks", "all", "keys", "dora"],
+    ids=["two blocks", "all", "keys", "dora", "full", "all of them full"],
 )
 def test_mlx_lm_makes_the_same_trainable_tensors(tiny_model: Path, settings: dict[str, Any]) -> None:
     llama_module = pytest.importorskip("mlx_lm.models.llama")
@@ -89,7 +91,11 @@ def test_mlx_lm_makes_the_same_trainable_tensors(tiny_model: Path, settings: dic
     config: dict[str, Any] = {"rank": lora.rank, "scale": lora.scale, "dropout": lora.dropout}
     if lora.keys:
         config["keys"] = list(lora.keys)
-    utils.linear_to_lora_layers(model, chosen.num_layers, config, use_dora=chosen.fine_tune_type == "dora")
+    if chosen.fine_tune_type == "full":  # as mlx_lm.lora.train_model does
+        for block in model.layers[-max(chosen.num_layers, 0) :]:
+            block.unfreeze()
+    else:
+        utils.linear_to_lora_layers(model, chosen.num_layers, config, use_dora=chosen.fine_tune_type == "dora")
     theirs = {name.removeprefix("model."): tensor.size for name, tensor in flatten(model.trainable_parameters())}
     slots = layout(adapter_spec(chosen, facts))
     ours = {slot.name.replace(".magnitude", ".m"): slot.stop - slot.start for slot in slots}
@@ -120,23 +126,28 @@ def test_more_blocks_than_there_are_is_refused(tiny_model: Path) -> None:
 
 def test_alpha_is_scale_times_rank() -> None:
     spec = adapter_spec(Settings(num_layers=1, lora_parameters=LoraParameters(rank=16, scale=2.5)), SMOLLM3)
+    assert isinstance(spec, LoraSpec)
     assert (spec.scale, spec.alpha) == (2.5, 40.0)
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
 def test_the_slots_cover_the_flat_vector_without_gap_or_overlap(tiny_model: Path, kind: str) -> None:
-    spec = adapter_spec(
-        Settings.model_validate({"fine_tune_type": kind, "num_layers": 3}), read_model_facts(tiny_model)
-    )
+    facts = read_model_facts(tiny_model)
+    spec = adapter_spec(Settings.model_validate({"fine_tune_type": kind, "num_layers": 3}), facts)
     slots = layout(spec)
     assert slots[0].start == 0
     assert all(before.stop == after.start for before, after in pairwise(slots))
     assert slots[-1].stop == spec.trainable_parameters
     assert len({slot.name for slot in slots}) == len(slots)
+    inputs = {(layer.block, layer.name): layer.in_features for layer in facts.linear_layers}
+    outputs = {(layer.block, layer.name): layer.out_features for layer in facts.linear_layers}
+    whole = {(tensor.block, tensor.name): tensor.shape for tensor in facts.block_tensors}
     for slot in slots:
+        place = (slot.block, slot.module)
         expected = {
-            "lora_a": (spec.rank, slot.layer.in_features),
-            "lora_b": (slot.layer.out_features, spec.rank),
-            "magnitude": (slot.layer.out_features,),
+            "lora_a": (8, inputs.get(place)),
+            "lora_b": (outputs.get(place), 8),
+            "magnitude": (outputs.get(place),),
+            "whole": whole.get((slot.block, f"{slot.module}.{slot.tensor}")),
         }
         assert slot.shape == expected[slot.part]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runoff.config import Settings
-from runoff.plan import AdapterSpec, DataFacts, LinearLayer, ModelFacts, SplitFacts
+from runoff.plan import DataFacts, LinearLayer, LoraSpec, ModelFacts, SplitFacts
 from runoff.plan.memory import checkpoint_bytes, memory_parts
 
 SHAPES = {
@@ -27,7 +27,7 @@ DATA = DataFacts(SplitFacts("train.jsonl", 1300, 300_000, 300_000, 295, (), (), 
 
 def parts(blocks: int, **settings: object) -> dict[str, int]:
     given = Settings.model_validate({"batch_size": 8, "dtype": "float32", "max_seq_length": 300, **settings})
-    adapter = AdapterSpec("lora", 8, 1.0, 0.0, tuple(layer for layer in LAYERS if layer.block >= 30 - blocks))
+    adapter = LoraSpec("lora", 8, 1.0, 0.0, tuple(layer for layer in LAYERS if layer.block >= 30 - blocks))
     return {part.name: part.bytes for part in memory_parts(given, MODEL, adapter, DATA)}
 
 
@@ -56,12 +56,12 @@ def test_the_trunk_cache_is_counted_only_where_there_is_a_trunk() -> None:
 
 def test_rows_longer_than_the_limit_take_no_more_than_the_limit() -> None:
     long = replace(DATA, train=replace(DATA.train, longest_tokens=5000))
-    adapter = AdapterSpec("lora", 8, 1.0, 0.0, LAYERS[-7:])
+    adapter = LoraSpec("lora", 8, 1.0, 0.0, LAYERS[-7:])
     found = memory_parts(Settings(max_seq_length=100, batch_size=2), MODEL, adapter, long)
     assert "200 tokens" in next(part.how for part in found if part.name == "activations")
 
 
 def test_disk_counts_every_snapshot() -> None:
-    adapter = AdapterSpec("lora", 8, 1.0, 0.0, LAYERS[-7:])
+    adapter = LoraSpec("lora", 8, 1.0, 0.0, LAYERS[-7:])
     few, many = (checkpoint_bytes(Settings(), adapter, count, validated=True) for count in (1, 11))
     assert many - few == 10 * 4 * adapter.trainable_parameters

@@ -390,7 +390,8 @@ def test_a_start_that_is_missing_or_of_another_shape_leaves_no_run(
     given: dict[str, Any] = {"model": tiny_model, "data": tiny_data}
     assert str(missing) in refusal(ModelError, tmp_path, **given, resume_adapter_file=str(missing))
     assert refusal(ConfigError, tmp_path, **given, resume_adapter_file=str(tmp_path / "given")) == (
-        f"resume_adapter_file: {tmp_path / 'given'} has another shape than this run's adapter (rank, blocks or keys)."
+        f"resume_adapter_file: {tmp_path / 'given'} has another shape than this run's adapter "
+        "(kind, rank, blocks or keys)."
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS"]
 
+_HIGH_FOR_WHOLE_WEIGHTS = 1e-4
+
 
 def _problems(draft: Draft, kind: ProblemKind, why: str) -> Iterator[Seen]:
     for problem in draft.problems:
@@ -122,7 +124,7 @@ def lora_parameters_in_part(draft: Draft) -> Iterator[Seen]:
         given.key.partition(".")[2]: given.place for given in draft.given if given.key.startswith("lora_parameters.")
     }
     missing = [key for key in ("rank", "scale", "dropout") if key not in keys]
-    if keys and missing:
+    if keys and missing and draft.settings.fine_tune_type != "full":
         lora = draft.settings.lora_parameters
         whole: dict[str, object] = {"rank": lora.rank, "scale": lora.scale, "dropout": lora.dropout}
         whole |= {"keys": lora.keys} if lora.keys is not None else {}
@@ -141,7 +143,7 @@ def scale_by_default(draft: Draft) -> Iterator[Seen]:
     The scale multiplies the adapter's output, so it acts much like a larger learning rate.
     """
     lora = draft.settings.lora_parameters
-    if not draft.was_given("lora_parameters.scale"):
+    if draft.settings.fine_tune_type != "full" and not draft.was_given("lora_parameters.scale"):
         yield Seen(
             "lora_parameters.scale (default)",
             f"The scale is {lora.scale:g} by default: at rank {lora.rank} that is alpha {lora.scale * lora.rank:g}.",
@@ -157,7 +159,7 @@ def keys_that_match_no_layer(draft: Draft) -> Iterator[Seen]:
     mlx-lm passes over a wrong name silently.
     """
     keys = draft.settings.lora_parameters.keys
-    if keys is None:
+    if keys is None or draft.settings.fine_tune_type == "full":
         return
     blocks = adapted_blocks(draft.settings.num_layers, draft.model.blocks)
     names = sorted({layer.name for layer in draft.model.linear_layers if layer.block in blocks})
@@ -175,7 +177,7 @@ def keys_that_match_no_layer(draft: Draft) -> Iterator[Seen]:
 def short_layer_names(draft: Draft) -> Iterator[Seen]:
     """lora_parameters.keys uses PEFT's short names (q_proj). Runoff understands them; in mlx-lm they match nothing."""
     keys = draft.settings.lora_parameters.keys
-    if keys is None:
+    if keys is None or draft.settings.fine_tune_type == "full":
         return
     names = sorted({layer.name for layer in draft.model.linear_layers})
     short = [key for key in keys if key not in names and any(matches(name, key) for name in names)]
@@ -241,7 +243,7 @@ def longer_than_the_model_reads(draft: Draft) -> Iterator[Seen]:
 @check("S116", "error")
 def nothing_to_learn_with(draft: Draft) -> Iterator[Seen]:
     """Every update has the learning rate 0, or the scale is 0: the adapter can't change anything."""
-    if draft.settings.lora_parameters.scale == 0:
+    if draft.settings.lora_parameters.scale == 0 and draft.settings.fine_tune_type != "full":
         what = "The scale is 0, so the adapter's output counts for nothing."
         yield Seen(draft.place("lora_parameters.scale"), what, "The run would leave the base as it is.", "scale: 20.0")
     schedule = draft.settings.lr_schedule
@@ -275,6 +277,50 @@ def learning_rate_without_bound(draft: Draft) -> Iterator[Seen]:
         yield Seen(draft.place("lr_schedule.arguments"), what, "The weights would be NaN.")
 
 
+@check("S119", "warning")
+def lora_parameters_beside_full(draft: Draft) -> Iterator[Seen]:
+    """lora_parameters is given with fine_tune_type: full, which trains the weights themselves and has no rank or scale.
+
+    mlx-lm drops lora_parameters there too.
+    """
+    given = next((given for given in draft.given if given.key.startswith("lora_parameters")), None)
+    if given is not None and draft.settings.fine_tune_type == "full":
+        what = "lora_parameters has no effect: fine_tune_type: full trains the blocks' own weights."
+        yield Seen(given.place, what, "A rank or scale that nothing reads looks like one that holds.")
+
+
+@check("S120", "warning")
+def learning_rate_of_an_adapter_for_whole_weights(draft: Draft) -> Iterator[Seen]:
+    """fine_tune_type: full with Adam or AdamW at a learning rate of 1e-4 or more.
+
+    The best rates for LoRA are about ten times those for whole weights (Biderman et al. 2024, arXiv 2405.09673), where
+    1e-5 is a common start. An adapter starts at no change at all and is scaled; here each update moves every weight of
+    the blocks by about the rate.
+    """
+    settings = draft.settings
+    schedule = settings.lr_schedule
+    rate = schedule.arguments[0] if schedule else settings.learning_rate
+    whole = settings.fine_tune_type == "full" and settings.optimizer in ("adam", "adamw")
+    if whole and rate >= _HIGH_FOR_WHOLE_WEIGHTS:
+        yield Seen(
+            draft.place("lr_schedule.arguments" if schedule else "learning_rate"),
+            f"The learning rate {rate:g} is one for LoRA; whole weights are usually trained at about a tenth of it.",
+            "What the base knows is lost first.",
+            "" if schedule else "learning_rate: 1.0e-5",
+        )
+
+
+@check("S121", "error")
+def whole_weights_of_a_quantized_base(draft: Draft) -> Iterator[Seen]:
+    """fine_tune_type: full on a quantized base: there is no gradient for quantized weights.
+
+    mlx-lm stops at its first iteration (`no gradient wrt the quantized weights`).
+    """
+    if draft.settings.fine_tune_type == "full" and draft.model.quantized:
+        what = f"The weights of {draft.model.folder.name} are quantized, and full would train them."
+        yield Seen(draft.place("fine_tune_type"), what, "The run can't start.", "fine_tune_type: lora")
+
+
 CHECKS = (
     unknown_key,
     refused_key,
@@ -294,4 +340,7 @@ CHECKS = (
     nothing_to_learn_with,
     seldom_stops_early,
     learning_rate_without_bound,
+    lora_parameters_beside_full,
+    learning_rate_of_an_adapter_for_whole_weights,
+    whole_weights_of_a_quantized_base,
 )

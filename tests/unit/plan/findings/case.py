@@ -71,6 +71,7 @@ class Case:
     template: str | None = TEMPLATE
     tool: str | None = None
     machine: MachineFacts = field(default_factory=lambda: MachineFacts(memory_bytes=16 * 10**9, free_disk_bytes=10**11))
+    model_settings: dict[str, Any] = field(default_factory=dict)
     with_model: bool = True
     overrides: tuple[str, ...] = ()
 
@@ -86,6 +87,8 @@ class Case:
             text = "".join(json.dumps(record) + "\n" for record in records)
             (data / f"{split}.jsonl").write_text(text + self.raw.get(split, ""))
         model = make_tiny_model(folder / "model", template=self.template)
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps(config | self.model_settings))
         yaml = "".join(f"{key}: {value}\n" for key, value in {"model": model, "data": data, **self.settings}.items())
         reading = read_text(yaml, self.overrides, path=folder / "run.yaml")
         facts = gather(reading, model if self.with_model else Unknown("the model is not here"), tool=self.tool)

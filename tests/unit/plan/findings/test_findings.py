@@ -108,6 +108,10 @@ def same(first: tuple[str, int], second: tuple[str, int]) -> Change:
     return change
 
 
+def quantized(case: Case) -> None:
+    case.model_settings = {"quantization": {"group_size": 32, "bits": 4}}
+
+
 SYSTEM = "<|im_start|>system\nYou are kind.<|im_end|>\n" + TEMPLATE
 DATED = "<|im_start|>system\nToday is {{ strftime_now('%d %B %Y') }}.<|im_end|>\n" + TEMPLATE
 THINKING = TEMPLATE.replace(
@@ -138,6 +142,9 @@ CASES: dict[str, tuple[Change, str]] = {
         settings(lr_schedule="{name: exponential_decay, arguments: [1.0e-4, 1000.0]}"),
         "grows beyond all numbers within 200 updates",
     ),
+    "S119": (settings(fine_tune_type="full", learning_rate="1.0e-5"), "lora_parameters has no effect"),
+    "S120": (settings(fine_tune_type="full"), "The learning rate 0.0001 is one for LoRA"),
+    "S121": (both(settings(fine_tune_type="full"), quantized), "The weights of model are quantized"),
     "C201": (settings(grad_accumulation_steps="40"), "400 iterations make 10 optimizer updates of 80 rows"),
     "C202": (settings(iters="410"), "20.50 epochs; 1, 2 and 3 epochs are 20, 40 and 60"),
     "C203": (settings(iters="12", grad_accumulation_steps="1"), "16 of 40 training rows are never seen"),
