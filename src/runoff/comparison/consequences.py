@@ -33,10 +33,18 @@ def _blocks(sides: Sequence[Side]) -> Sentence | None:
         text += f" {least} adapts {fewer} fewer than {most} and leaves {more} more untouched."
     if all(side.setting("fine_tune_type").value in ("lora", "dora") for side in sides):
         text += f" The base's own weights change in {'neither' if len(sides) == 2 else 'none'}."
+    text += _whole(sides)
     params = _numbers(sides, "trainable_parameters")
     if params is not None:
         text += f" Trainable parameters: {_each(params)}."
     return Sentence(text, _cites(sides, "counts.adapted_blocks", "counts.trainable_parameters"))
+
+
+def _whole(sides: Sequence[Side]) -> str:
+    whole = [side.label for side in sides if side.setting("fine_tune_type").value == "full"]
+    return (
+        f" {listed(whole)} {'changes' if len(whole) == 1 else 'change'} the base's own weights there." if whole else ""
+    )
 
 
 def _length(sides: Sequence[Side]) -> Sentence | None:
@@ -173,6 +181,7 @@ def _learns(labels: Sequence[str]) -> str:
 
 CONSEQUENCES: dict[str, Callable[[Sequence[Side]], Sentence | None]] = {
     "num_layers": _blocks,
+    "fine_tune_type": _blocks,
     "iters": _length,
     "epochs": _length,
     "grad_accumulation_steps": _length,

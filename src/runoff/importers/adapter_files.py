@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from runoff.errors import ImportFailed, ModelError
 from runoff.importers.facts import AdapterTensors, Clue, Facts, Importer, Reading, SourceFile, Tally, Told
@@ -28,6 +28,7 @@ _TENSOR = re.compile(
     r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(.+?)\."
     r"(lora_A|lora_B|lora_a|lora_b|lora_magnitude_vector|m)(?:\.default)?(?:\.weight)?$"
 )
+_WHOLE = re.compile(r"(?:^|\.)layers\.(\d+)\.(.+)\.(?:weight|bias)$")
 _GENERIC_FOLDERS = ("", "final", "best", "last", "adapter", "output", "outputs", "models")
 
 
@@ -140,7 +141,7 @@ def _read_tensors(source: SourceFile) -> Reading:
         header = read_header(source.path)
     except ModelError as error:
         raise ImportFailed(str(error).replace(str(source.path), source.name, 1)) from None
-    tensors = _adapter(header, source.name)
+    tensors = _whole(header, source) or _adapter(header, source.name)
     numbered = _NUMBERED.match(source.path.name)
     checkpoint = _CHECKPOINT.match(source.folder)
     rows: tuple[MetricRow, ...] = ()
@@ -150,6 +151,20 @@ def _read_tensors(source: SourceFile) -> Reading:
         text = f"{source.folder}/{source.path.name}"
         rows = (MetricRow("checkpoint", None, optimizer_updates=int(checkpoint[1]), text=text, place=source.name),)
     return Reading((Facts("tensors", tensors=tensors, rows=rows),), Tally(len(header)))
+
+
+def _whole(header: Mapping[str, TensorInfo], source: SourceFile) -> AdapterTensors | None:
+    """Weights of a full fine-tuning: parameters of blocks and nothing else, in a file of mlx-lm's name for adapters.
+
+    Without that name they may be a part of a base model.
+    """
+    found = [_WHOLE.search(name) for name in header]
+    if not source.path.name.endswith("adapters.safetensors") or not header or None in found:
+        return None
+    blocks = sorted({int(match[1]) for match in found if match})
+    layers = sorted({match[2] for match in found if match})
+    parameters = sum(math.prod(tensor.shape) for tensor in header.values())
+    return AdapterTensors(source.name, (), tuple(blocks), tuple(layers), parameters, "full")
 
 
 def _adapter(header: Mapping[str, TensorInfo], place: str) -> AdapterTensors:
@@ -168,7 +183,8 @@ def _adapter(header: Mapping[str, TensorInfo], place: str) -> AdapterTensors:
         raise ImportFailed(
             f"{place}: holds no LoRA tensors, so it is no adapter; its {len(header)} tensors were not read."
         )
-    return AdapterTensors(place, tuple(sorted(ranks)), tuple(sorted(blocks)), tuple(sorted(layers)), parameters, dora)
+    kind: Literal["lora", "dora"] = "dora" if dora else "lora"
+    return AdapterTensors(place, tuple(sorted(ranks)), tuple(sorted(blocks)), tuple(sorted(layers)), parameters, kind)
 
 
 def _is_peft(source: SourceFile) -> bool:

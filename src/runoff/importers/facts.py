@@ -43,14 +43,17 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class AdapterTensors:
-    """What the tensors of an adapter say: the last word on what was adapted. Ranks are sorted and distinct."""
+    """What the tensors of an adapter say: the last word on what was adapted. Ranks are sorted and distinct.
+
+    kind: as fine_tune_type has it. Whole weights have no ranks.
+    """
 
     place: str
     ranks: tuple[int, ...]
     blocks: tuple[int, ...]
     layers: tuple[str, ...]
     trainable_parameters: int
-    dora: bool
+    kind: Literal["lora", "dora", "full"]
 
 
 @dataclass(frozen=True, slots=True)

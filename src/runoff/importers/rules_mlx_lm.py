@@ -87,6 +87,9 @@ def mlx_lm_rules(sources: Sources, versions: Range, tool: str = "mlx-lm") -> Eff
     _schedule(told, versions, result)
     _legacy_alpha(told, versions, result)
     _dora(sources, versions, result)
+    kind = result.settings.get("fine_tune_type")
+    if kind is not None and kind.known and kind.value == "full":
+        without_lora(result)
     for key in sources.keys:
         if key not in DEFAULTS and key.partition(".")[0] not in _OTHER_ARGUMENTS:
             result.ignored(sources.first(key))
@@ -217,6 +220,14 @@ def _dora(sources: Sources, versions: Range, result: Effective) -> None:
         _undecided(told, "it read use_dora from 0.13.1 to 0.14.1 and from 0.15.3 to 0.18", versions, result)
         why = f"the version decides whether use_dora was read, and {versions.told}"
         result.settings["fine_tune_type"] = Value.unknown(why, "dora")
+
+
+def without_lora(result: Effective) -> None:
+    """Where whole weights were trained there was no rank, scale, dropout or choice of layers, whatever a file says."""
+    for key, value in result.settings.items():
+        if key.startswith("lora_parameters"):
+            said = value.value if value.origin.kind == "imported" else None
+            result.settings[key] = Value(None, Origin("derived", value.origin.place, "fine_tune_type: full"), said)
 
 
 def _switch(key: str, sources: Sources, versions: Range, result: Effective) -> None:

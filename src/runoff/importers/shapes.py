@@ -30,6 +30,8 @@ def shape_counts(evidence: Evidence) -> dict[str, Value]:
         else evidence.given("base_parameters") or Value.unknown(reason),
     }
     counts |= _adapted(evidence, model, reason)
+    if evidence.setting("fine_tune_type") == "full":
+        return counts
     rank, scale = evidence.setting("lora_parameters.rank"), evidence.setting("lora_parameters.scale")
     counts["scale"] = evidence.effective.settings.get("lora_parameters.scale", Value.unknown("no file says it"))
     numbers = isinstance(rank, int | float) and isinstance(scale, int | float)
@@ -117,6 +119,8 @@ def _keys(evidence: Evidence) -> tuple[str, ...] | Value | None:
 
 def _layer_names(evidence: Evidence, model: KnownModel | None) -> Value:
     keys = _keys(evidence)
+    if evidence.setting("fine_tune_type") == "full":
+        return derived("all weights and norms", "fine_tune_type: full")
     if isinstance(keys, Value):
         return keys
     if keys is not None:
@@ -142,7 +146,11 @@ def _trainable(evidence: Evidence, model: KnownModel | None, blocks: range | Val
             "the adapted layers": None if isinstance(keys, Value) else 1,
             "fine_tune_type": kind,
         }
-        return missing(wanted) if None in wanted.values() else Value.unknown(f"fine_tune_type {kind} is no adapter")
+        return (
+            missing(wanted)
+            if None in wanted.values()
+            else Value.unknown(f"fine_tune_type {kind} has no rank to count by")
+        )
     layers = [layer for layer in model.layers if layer.block in blocks and _matches(layer.name, keys)]
     total = sum(rank * (layer.in_features + layer.out_features) for layer in layers)
     total += sum(layer.out_features for layer in layers) if kind == "dora" else 0

@@ -13,6 +13,7 @@ from runoff.importers.counts import Evidence
 from runoff.importers.effective import Effective
 from runoff.importers.facts import AdapterTensors, Clue, Facts
 from runoff.importers.group import Item
+from runoff.importers.rules_mlx_lm import without_lora
 from runoff.plan import Finding
 from runoff.runs import Value
 
@@ -35,7 +36,11 @@ def chosen_tensors(items: Sequence[Item]) -> AdapterTensors | None:
 
 def tensor_clues(tensors: AdapterTensors | None, facts: Sequence[Facts]) -> tuple[Clue, ...]:
     """mlx-lm's default layers changed in 0.28.2; where a file names the layers, they say nothing."""
-    if tensors is None or any(item.key == "lora_parameters.keys" for each in facts for item in each.settings):
+    if (
+        tensors is None
+        or tensors.kind == "full"
+        or any(item.key == "lora_parameters.keys" for each in facts for item in each.settings)
+    ):
         return ()
     if tensors.layers == _ATTENTION:
         return (Clue("mlx-lm", "the adapter has q_proj and v_proj alone, the default before 0.28.2", before="0.28.2"),)
@@ -52,10 +57,12 @@ def tensors_hold(effective: Effective, tensors: AdapterTensors | None) -> Iterat
     blocks = len(tensors.blocks)
     if not _means_all(effective.settings.get("num_layers")):
         yield from _hold(effective, tensors, "num_layers", blocks, f"The tensors adapt {blocks} blocks")
-    kind = "dora" if tensors.dora else "lora"
-    yield from _hold(effective, tensors, "fine_tune_type", kind, f"The tensors are of a {kind} adapter")
+    what = "The tensors are whole weights" if tensors.kind == "full" else f"The tensors are of a {tensors.kind} adapter"
+    yield from _hold(effective, tensors, "fine_tune_type", tensors.kind, what)
     # whether use_dora was read is now known, whatever the version
     effective.findings[:] = [each for each in effective.findings if each.code != "I103" or "use_dora" not in each.what]
+    if tensors.kind == "full":
+        without_lora(effective)
     layers = effective.settings.get("lora_parameters.keys")
     if layers is not None and not layers.known:
         origin = Origin("imported", tensors.place, "the adapter's own tensors")
@@ -66,7 +73,7 @@ def _ranks(effective: Effective, tensors: AdapterTensors) -> Iterator[Finding]:
     if len(tensors.ranks) == 1:
         rank = tensors.ranks[0]
         yield from _hold(effective, tensors, "lora_parameters.rank", rank, f"The tensors have rank {rank}")
-    elif "lora_parameters.rank" in effective.settings:
+    elif tensors.ranks and "lora_parameters.rank" in effective.settings:
         several = ", ".join(map(str, tensors.ranks))
         said = effective.settings["lora_parameters.rank"].value
         effective.settings["lora_parameters.rank"] = Value.unknown(f"the layers have ranks {several}", said)

@@ -35,6 +35,13 @@ def follows(comparison: Comparison, key: str) -> str | None:
             "Trainable parameters: a 651,264, b 488,448.",
         ),
         (
+            {"fine_tune_type": "full"},
+            {"adapted_blocks": 8, "trainable_parameters": 488448000},
+            "fine_tune_type",
+            "Of the base's 30 blocks a adapts 8 and leaves 22 untouched, b adapts 8 and leaves 22 untouched. "
+            "b changes the base's own weights there. Trainable parameters: a 651,264, b 488,448,000.",
+        ),
+        (
             {"grad_accumulation_steps": 16},
             {"optimizer_updates": 7, "effective_batch_rows": 32},
             "grad_accumulation_steps",

@@ -117,7 +117,7 @@ def test_peft_tensors_with_their_other_shapes_and_dora(tmp_path: Path) -> None:
     path = write(tmp_path / "checkpoint-10" / "adapter_model.safetensors", safetensors.numpy.save(tensors))
     facts = facts_of(path)
     assert facts.tensors is not None
-    assert (facts.tensors.ranks, facts.tensors.blocks, facts.tensors.dora) == ((4,), (7,), True)
+    assert (facts.tensors.ranks, facts.tensors.blocks, facts.tensors.kind) == ((4,), (7,), "dora")
     assert (facts.rows[0].iteration, facts.rows[0].optimizer_updates) == (None, 10)
 
 
