@@ -11,9 +11,12 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runoff.errors import disk_error
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 __all__ = [
     "changed_files",
@@ -23,6 +26,7 @@ __all__ = [
     "leftovers",
     "write_bytes",
     "write_json",
+    "write_parts",
     "write_text",
 ]
 
@@ -52,11 +56,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: the disk is full or the folder is not writable.
     """
+    write_parts(path, (content,))
+
+
+def write_parts(path: Path, parts: Iterable[Buffer]) -> None:
+    """The same for a file that never stands in memory whole.
+
+    Raises:
+        RunError: the disk is full or the folder is not writable.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(content)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

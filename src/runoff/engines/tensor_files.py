@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from runoff.errors import ModelError
-from runoff.files import write_bytes
+from runoff.files import write_parts
 from runoff.plan.tensors import TensorInfo, read_header
 
 __all__ = ["Array", "read_tensors", "rounded", "write_tensors"]
 
-_NUMPY_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+_NUMPY_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2", "U8": "|u1"}
 _STORED = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+_METADATA = {"format": "pt"}
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -32,7 +34,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
         ModelError: the file is broken, or holds something other than fractions.
     """
     tensors = read_header(path)
-    foreign = {info.dtype for info in tensors.values()} - _NUMPY_TYPES.keys()
+    foreign = {info.dtype for info in tensors.values()} - (_NUMPY_TYPES.keys() - {"U8"})
     if foreign:
         raise ModelError(f"{path}: holds {', '.join(sorted(foreign))} tensors, which an adapter never has.")
     raw = path.read_bytes()
@@ -41,17 +43,25 @@ def read_tensors(path: Path) -> dict[str, Array]:
     return {name: _float32(raw, start + entries[name]["data_offsets"][0], info) for name, info in tensors.items()}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Array], dtype: str = "float32") -> None:
-    """Write them in float32, bfloat16 or float16, rounded to the nearest."""
-    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    parts, end = [], 0
-    for name, array in tensors.items():
-        parts.append(rounded(array, dtype).tobytes())
-        start, end = end, end + len(parts[-1])
-        entries[name] = {"dtype": _STORED[dtype], "shape": list(array.shape), "data_offsets": [start, end]}
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, np.ndarray[Any, Any]],
+    dtype: str = "float32",
+    metadata: Mapping[str, str] = _METADATA,
+) -> None:
+    """Write numbers in float32, bfloat16 or float16, rounded to the nearest, and bytes as they are; one by one."""
+    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
+    ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))  # wide ones first: all lie aligned
+    end = 0
+    for name, array in ordered.items():
+        kind = "U8" if array.dtype == np.uint8 else _STORED[dtype]
+        start, end = end, end + array.size * np.dtype(_NUMPY_TYPES[kind]).itemsize
+        entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    write_bytes(path, b"".join([len(header).to_bytes(8, "little"), header, *parts]))
+    contents = (array if array.dtype == np.uint8 else rounded(array, dtype) for array in ordered.values())
+    plain: Iterator[Any] = map(np.ascontiguousarray, contents)
+    write_parts(path, chain((len(header).to_bytes(8, "little"), header), plain))
 
 
 def rounded(array: Array, dtype: str) -> np.ndarray[Any, Any]:
@@ -59,7 +69,7 @@ def rounded(array: Array, dtype: str) -> np.ndarray[Any, Any]:
     if dtype == "bfloat16":
         bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
         return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
-    return array.astype(_NUMPY_TYPES[_STORED[dtype]])
+    return array.astype(_NUMPY_TYPES[_STORED[dtype]], copy=False)
 
 
 def _float32(raw: bytes, start: int, info: TensorInfo) -> Array:

@@ -267,10 +267,9 @@ class TorchEngine:
 
     def set_parameters(self, parameters: Vector) -> None:
         """Load the adapter."""
-        flat = torch.from_numpy(np.array(parameters))
         with torch.no_grad():
             for slot, tensor in zip(self._slots, self._tensors, strict=True):
-                tensor.copy_(flat[slot.start : slot.stop].view(slot.shape))
+                tensor.copy_(_part(parameters, slot))
         for patches in self._patches.values():
             for patch in patches.values():
                 patch.refresh()
@@ -302,9 +301,8 @@ class TorchEngine:
 
     def add_gradient(self, gradient: Vector) -> None:
         """Put a gradient back."""
-        flat = torch.from_numpy(np.array(gradient))
         for slot, tensor in zip(self._slots, self._tensors, strict=True):
-            tensor.grad = flat[slot.start : slot.stop].view(slot.shape).to(tensor.device)
+            tensor.grad = _part(gradient, slot).to(tensor.device)
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
@@ -427,6 +425,11 @@ class TorchEngine:
             found = {"lora_a": module.lora_A, "lora_b": module.lora_B}[slot.part][self.name].weight
         parameter: nn.Parameter = found
         return parameter
+
+
+def _part(flat: Vector, slot: Slot) -> torch.Tensor:
+    """A copy of one tensor."""
+    return torch.from_numpy(np.array(flat[slot.start : slot.stop])).view(slot.shape)
 
 
 def _inject(base: TorchBase, spec: LoraSpec, name: str) -> list[Any]:

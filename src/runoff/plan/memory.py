@@ -2,16 +2,18 @@
 
 Owns: the formulas. Shapes are exact. What a block keeps for the backward pass was measured with torch + PEFT: 39 d +
 10 f bytes a token in bfloat16, linear in both, twice that in float32; with checkpointing 14 d values a token. On a 135M
-model (4 and 12 of 30 blocks, 2,360 tokens, float32) both came within 5 % of the process's own peak. Must not: ask the
-machine (plan/machine.py does).
+model (4 and 12 of 30 blocks, 2,360 tokens, float32) both came within 5 % of the process's own peak. Whole weights: 28
+bytes a parameter there with Adam and validations, and 29.5 measured (2 and 10 of 30 blocks). Must not: ask the machine
+(plan/machine.py does).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runoff.config import Settings
-from runoff.plan.adapter import AdapterSpec
+from runoff.plan.adapter import AdapterSpec, LoraSpec
 from runoff.plan.data_facts import DataFacts
 from runoff.plan.model_facts import ModelFacts
 
@@ -40,17 +42,27 @@ def memory_parts(
     width = 4 if settings.dtype == "float32" else 2
     weights = model.weight_bytes if model.quantized else model.parameters * width
     tokens = batch_tokens(settings, data)
-    per_parameter = 16 + 4 * _moments(settings)
-    trainable = adapter.trainable_parameters
     assumed = ", if bfloat16 is chosen" if settings.dtype == "auto" and not model.quantized else ""
     return (
         MemoryPart("weights", weights, f"{model.parameters:,} parameters{assumed}"),
-        MemoryPart("adapter", trainable * 8, f"{trainable:,} parameters, float32, twice (loop and engine)"),
-        MemoryPart("optimizer", trainable * (per_parameter - 8), f"gradient twice and state of {settings.optimizer}"),
+        *_trained(settings, adapter, width, validated=data.valid is not None),
         MemoryPart("activations", *_activations(settings, model, adapter, tokens, width)),
         MemoryPart("logits", HEAD_ROWS * model.vocabulary * 8, f"{HEAD_ROWS} rows x {model.vocabulary:,} at a time"),
         MemoryPart("trunk cache", *_trunk(settings, model, adapter, data, width)),
     )
+
+
+def _trained(settings: Settings, adapter: AdapterSpec, width: int, *, validated: bool) -> Iterator[MemoryPart]:
+    """What the trained parameters take. The best ones so far are kept too, once there are validations."""
+    count, state = adapter.trainable_parameters, 8 + 4 * _moments(settings)
+    how = f"gradient twice and state of {settings.optimizer}"
+    if isinstance(adapter, LoraSpec):
+        yield MemoryPart("adapter", count * 8, f"{count:,} parameters, float32, twice (loop and engine)")
+    else:
+        best = 4 if validated else 0
+        copies = "once as the base's type in the engine, in float32 in the loop" + (" and as the best" if best else "")
+        yield MemoryPart("whole weights", count * (4 + width + best), f"{count:,} parameters beside the base: {copies}")
+    yield MemoryPart("optimizer", count * state, how)
 
 
 def batch_tokens(settings: Settings, data: DataFacts) -> int:

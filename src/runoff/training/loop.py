@@ -195,7 +195,8 @@ class Loop:
         started = time.monotonic()
         progress = self.progress
         loss = progress.pending_nats / progress.pending_target_tokens
-        gradient = self.engine.take_gradient() / np.float32(progress.pending_target_tokens)
+        gradient = self.engine.take_gradient()
+        gradient /= np.float32(progress.pending_target_tokens)
         with np.errstate(all="ignore"):  # a norm that is no number is found next
             norm = clip_norm(gradient, self.plan.settings.max_grad_norm)
         bad = why_bad(loss, norm, progress.recent_losses, progress.recent_norms)

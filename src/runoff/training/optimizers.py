@@ -7,7 +7,7 @@ MLX's own. Must not: know schedules (the rate comes in) or engines. Adafactor an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ from runoff.plan import Slot
 from runoff.training.matrix_optimizers import Adafactor, Muon
 
 __all__ = ["Adam", "Optimizer", "Sgd", "clip_norm", "make_optimizer"]
+
+PART_NUMBERS = 1 << 20
 
 
 @dataclass
@@ -36,7 +38,11 @@ class Adam:
         """Change the parameters in place. `update` counts from 1."""
         if not self.state:
             self.state |= {"m": np.zeros_like(parameters), "v": np.zeros_like(parameters)}
-        m, v = self.state["m"], self.state["v"]
+        for part in _parts(parameters):
+            self._update_part(part, parameters[part], gradient[part], rate, update)
+
+    def _update_part(self, part: slice, parameters: Vector, gradient: Vector, rate: float, update: int) -> None:
+        m, v = self.state["m"][part], self.state["v"][part]
         m *= self.beta1
         m += (1 - self.beta1) * gradient
         v *= self.beta2
@@ -94,9 +100,15 @@ def make_optimizer(settings: Settings, slots: tuple[Slot, ...]) -> Optimizer:
     return Adam(beta1, beta2, **{"weight_decay": default_decay, **options})
 
 
+def _parts(vector: Vector) -> Iterator[slice]:
+    """Pieces that whole blocks' weights are worked on in, so that what is in between takes no memory of their size."""
+    return (slice(start, start + PART_NUMBERS) for start in range(0, len(vector), PART_NUMBERS))
+
+
 def clip_norm(gradient: Vector, limit: float | None) -> float:
     """Scale the gradient in place to a norm of at most `limit`; returns its norm before."""
-    norm = float(np.sqrt(np.square(gradient, dtype=np.float64).sum()))
+    squares = (np.square(gradient[part], dtype=np.float64).sum() for part in _parts(gradient))
+    norm = float(np.sqrt(sum(squares, np.float64(0))))
     if limit is not None and norm > limit:
         gradient *= limit / norm
     return norm

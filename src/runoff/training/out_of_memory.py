@@ -11,7 +11,7 @@ from typing import Any
 
 from runoff.config import Settings
 from runoff.errors import EngineError
-from runoff.plan import MachineFacts, Plan, machine_facts
+from runoff.plan import FullSpec, MachineFacts, Plan, machine_facts
 from runoff.plan.memory import MemoryPart, memory_parts
 
 __all__ = ["is_out_of_memory", "naming_what_fits", "what_fits"]
@@ -67,6 +67,8 @@ def what_fits(plan: Plan, machine: MachineFacts) -> str:
         if lighter <= limit:
             shown = ", ".join(f"{key}: {str(value).lower()}" for key, value in changes.items())
             return f"{start} With {shown} it takes about {_gb(lighter)}."
+    if isinstance(plan.adapter, FullSpec):
+        return f"{start} Train fewer blocks (num_layers), or with fine_tune_type: lora."
     return f"{start} No setting brings it below {_gb(limit)}: use a smaller or quantized model."
 
 

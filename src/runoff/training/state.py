@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from runoff.engines.base import Vector
+from runoff.engines.tensor_files import write_tensors
 from runoff.errors import RunError
-from runoff.files import write_bytes
 
 __all__ = ["Checkpoint", "Progress", "load_checkpoint", "load_snapshot", "save_checkpoint", "save_snapshot"]
 
@@ -81,7 +80,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         **{f"optimizer.{name}": value for name, value in checkpoint.optimizer.items()},
     }
     metadata = {"progress": json.dumps(asdict(checkpoint.progress))}
-    write_bytes(path, safetensors.numpy.save(arrays, metadata))
+    write_tensors(path, arrays, metadata=metadata)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -115,7 +114,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def save_snapshot(path: Path, parameters: Vector, iteration: int, names: Sequence[str]) -> None:
     """Write an adapter's parameters alone."""
     metadata = {"iteration": str(iteration), "layout": json.dumps(list(names))}
-    write_bytes(path, safetensors.numpy.save({"parameters": parameters}, metadata))
+    write_tensors(path, {"parameters": parameters}, metadata=metadata)
 
 
 def load_snapshot(path: Path) -> Vector:

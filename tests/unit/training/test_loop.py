@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -375,27 +376,27 @@ def test_a_full_disk_while_saving_ends_with_the_sentence_and_a_good_checkpoint(
     import errno
 
     from runoff import files
-    from runoff.training import state
+    from runoff.engines import tensor_files
 
-    real, saves = files.write_bytes, []
+    real, saves = files.write_parts, []
 
-    def write(path: Path, content: bytes) -> None:
+    def write(path: Path, parts: Iterable[Any]) -> None:
         if path.name == "last.safetensors":
             saves.append(path)
             if len(saves) == 3:
                 real_replace = Path.replace
                 monkeypatch.setattr(Path, "replace", full)
                 try:
-                    real(path, content)
+                    real(path, parts)
                 finally:
                     monkeypatch.setattr(Path, "replace", real_replace)
                 return
-        real(path, content)
+        real(path, parts)
 
     def full(_self: Path, _target: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(state, "write_bytes", write)
+    monkeypatch.setattr(tensor_files, "write_parts", write)
     with pytest.raises(RunError) as caught:
         fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs")
     run = load_run("run", tmp_path / "runs")
@@ -407,7 +408,7 @@ def test_a_full_disk_while_saving_ends_with_the_sentence_and_a_good_checkpoint(
     assert run.identity.result["reason"] == str(caught.value)
     assert load_checkpoint(last).progress.iteration == 10
     assert not list(last.parent.glob(".last*")), "half a file was left behind"
-    monkeypatch.setattr(state, "write_bytes", real)
+    monkeypatch.setattr(tensor_files, "write_parts", real)
     resumed = fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", resume=True)
     whole = fake_train(make_config(tiny_model, tiny_data), "whole", tmp_path / "runs")
     assert without_times(resumed.metrics) == without_times(whole.metrics)

@@ -61,6 +61,12 @@ def test_a_machine_with_room_still_gets_a_lighter_setting(plan: Plan) -> None:
     assert "With batch_size: " in said
 
 
+def test_whole_weights_that_fit_in_no_way_are_named(tiny_model: Path, tiny_data: Path) -> None:
+    plan = prepare(make_config(tiny_model, tiny_data, fine_tune_type="full")).plan
+    said = what_fits(plan, MachineFacts(10**3, None))
+    assert said.endswith("Train fewer blocks (num_layers), or with fine_tune_type: lora.")
+
+
 @pytest.mark.parametrize(
     ("error", "is_it"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from runoff.plan.adapter import adapter_spec
 from runoff.plan.findings.check import Seen, check, count_of
 from runoff.plan.memory import checkpoint_bytes, memory_parts
 
@@ -49,7 +50,7 @@ def _less_memory(draft: Draft) -> str:
     after = memory_parts(settings.model_copy(update=changed), draft.model, draft.adapter, draft.data)
     needed = sum(part.bytes for part in after if part.name != "trunk cache")
     if needed > _USABLE * draft.bytes_of_memory():
-        return "a smaller or quantized model"
+        return "a smaller or quantized model" if settings.fine_tune_type != "full" else "fine_tune_type: lora"
     return "\n".join(lines)
 
 
@@ -88,4 +89,26 @@ def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-CHECKS = (memory_beyond_the_machine, checkpoints_beyond_the_disk, adapter_folder_in_use)
+@check("M404", "note")
+def room_for_whole_weights(draft: Draft) -> Iterator[Seen]:
+    """What fine_tune_type: full takes: memory for the weights' copies, gradients and optimizer state, and disk.
+
+    Every checkpoint keeps the trained weights in float32; how many there are is iters / save_every. What LoRA on the
+    same blocks would train stands beside it.
+    """
+    if draft.settings.fine_tune_type != "full":
+        return
+    memory = sum(part.bytes for part in draft.memory if part.name in ("whole weights", "optimizer"))
+    lora = draft.settings.model_copy(update={"fine_tune_type": "lora"})
+    validated = draft.rows.split("valid") is not None
+    disk = checkpoint_bytes(draft.settings, draft.adapter, draft.pace.checkpoints, validated=validated)
+    yield Seen(
+        draft.place("fine_tune_type"),
+        f"full trains {draft.adapter.trainable_parameters:,} parameters: {_gb(memory)} of memory beside the base, and "
+        f"{_gb(disk)} of disk with {count_of(draft.pace.checkpoints, 'checkpoint')}.",
+        f"LoRA of rank {lora.lora_parameters.rank} on the same blocks trains "
+        f"{adapter_spec(lora, draft.model).trainable_parameters:,}.",
+    )
+
+
+CHECKS = (memory_beyond_the_machine, checkpoints_beyond_the_disk, adapter_folder_in_use, room_for_whole_weights)

@@ -188,6 +188,7 @@ CASES: dict[str, tuple[Change, str]] = {
         machine(adapter_folder="adapters", adapter_files=("adapters.safetensors",)),
         "adapters holds 1 adapter file",
     ),
+    "M404": (settings(fine_tune_type="full"), "full trains 18,560 parameters: 0.5 MB of memory beside the base, and"),
     "T501": (tool("mlx-lm@0.28.3", train="false"), "neither train nor test is true"),
     "T502": (tool("mlx-lm@0.28.3", train="true", lora_dropout="0.0", epochs="3"), "ignores epochs: 3; iters 400 holds"),
     "T503": (
