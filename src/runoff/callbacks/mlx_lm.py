@@ -109,6 +109,6 @@ def _keep_adapter(live: LiveRun, source: Path, settings: Mapping[str, Any]) -> N
             shutil.copyfile(shape, target / shape.name)
     except OSError as error:
         raise disk_error(error, target, "the adapter") from None
-    if not shape.is_file() and "lora_parameters" in settings:
+    if not shape.is_file() and ("lora_parameters" in settings or settings.get("fine_tune_type") == "full"):
         kind = {"fine_tune_type": "lora"}
         write_json(target / shape.name, kind | {key: settings[key] for key in _SHAPE if key in settings})

@@ -51,6 +51,23 @@ the same numbers to the bit where neither ranks nor scales differ between layers
   rounds the sum to the base's bits again, and small changes vanish: fuse with `--dequantize`, or keep the adapter
   apart.
 
+## Whole weights
+
+A run with `fine_tune_type: full` keeps the trained parameters of its blocks, on either engine in mlx-lm's form: an
+`adapters.safetensors` with names such as `model.layers.29.mlp.up_proj.weight`, in the type that the base computes in,
+and an `adapter_config.json` with `fine_tune_type: full`. `mlx_lm.generate --adapter-path`, `mlx_lm.fuse` and
+`mlx_lm.server` take the folder as it is. transformers has the same names, so there two lines do:
+
+```python
+from safetensors.torch import load_file
+
+model.load_state_dict(load_file("runs/run5/adapter/adapters.safetensors"), strict=False)
+```
+
+`runoff adapter convert` refuses such a folder, since there is nothing to convert: PEFT has no adapter of that kind. Its
+`modules_to_save` would hold the blocks, but only beside low-rank matrices on some other layer, which PEFT insists on.
+Such a file is read back whole, with nan, other shapes, and tensors outside of the blocks refused by name.
+
 ## What is refused
 
 By name, in one sentence, with exit code 2 and nothing written. `runoff evaluate` and `resume_adapter_file` refuse the

@@ -142,7 +142,7 @@ def read_lora(folder: Path, model: ModelFacts) -> tuple[LoraSpec, Vector]:
     spec, parameters = read_adapter(folder, model)
     if isinstance(spec, FullSpec):
         raise ModelError(
-            f"{folder}: holds whole weights of {len(spec.blocks)} blocks (fine_tune_type: full), and PEFT has no such "
+            f"{folder}: holds whole weights (fine_tune_type: full), and PEFT has no such "
             "adapter. transformers and mlx-lm load the file as it is: see docs/adapters.md."
         )
     return spec, parameters

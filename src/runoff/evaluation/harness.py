@@ -16,7 +16,7 @@ from typing import Any
 
 from runoff.engines.adapters import read_lora, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
-from runoff.errors import RunoffError
+from runoff.errors import ModelError, RunoffError
 from runoff.estimates.estimate import Estimate, mean, rate
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.stored import HARNESS, StoredMeasure, load_measures, store_measures
@@ -73,8 +73,12 @@ def run_harness(
         work = _Work(harness, model, str(first.engine.get("dtype", "auto")), limit, say)
         base = _scored(work, "the base model", None, model.sha256, first.folder)
         for one in evaluations:
-            own = _scored(work, one.run, named[one.run].folder.adapter, one.adapter_sha256, one.folder)
-            _store(work, one, own, base)
+            try:
+                own = _scored(work, one.run, named[one.run].folder.adapter, one.adapter_sha256, one.folder)
+            except ModelError as error:  # what PEFT can't load (whole weights): the other runs go on
+                say(f"Not run: {one.run}: {error}")
+            else:
+                _store(work, one, own, base)
     except RunoffError as error:
         say(f"Not run: {error}")
         return False

@@ -121,6 +121,23 @@ def test_peft_tensors_with_their_other_shapes_and_dora(tmp_path: Path) -> None:
     assert (facts.rows[0].iteration, facts.rows[0].optimizer_updates) == (None, 10)
 
 
+def test_whole_weights_of_blocks_are_told_from_a_part_of_a_base(tmp_path: Path) -> None:
+    """A base in several files may have one with nothing but blocks: only mlx-lm's own name says what it is."""
+    tensors = {
+        "model.layers.2.self_attn.q_proj.weight": np.zeros((32, 32), np.float32),
+        "model.layers.3.input_layernorm.weight": np.zeros(32, np.float32),
+    }
+    saved = safetensors.numpy.save(tensors)
+    found = facts_of(write(tmp_path / "0000020_adapters.safetensors", saved)).tensors
+    assert found is not None
+    assert (found.kind, found.ranks, found.blocks, found.trainable_parameters) == ("full", (), (2, 3), 1056)
+    with pytest.raises(ImportFailed, match="holds no LoRA tensors"):
+        read(write(tmp_path / "model-00002-of-00003.safetensors", saved))
+    more = safetensors.numpy.save(tensors | {"model.norm.weight": np.ones(4, np.float32)})
+    with pytest.raises(ImportFailed, match="holds no LoRA tensors"):
+        read(write(tmp_path / "adapters.safetensors", more))
+
+
 def test_a_models_own_weights_are_no_adapter(tmp_path: Path) -> None:
     path = write(tmp_path / "model.safetensors", safetensors.numpy.save({"model.norm.weight": np.ones(4, np.float32)}))
     with pytest.raises(ImportFailed, match=r"model\.safetensors: holds no LoRA tensors"):

@@ -283,7 +283,8 @@ def lora_parameters_beside_full(draft: Draft) -> Iterator[Seen]:
 
     mlx-lm drops lora_parameters there too.
     """
-    given = next((given for given in draft.given if given.key.startswith("lora_parameters")), None)
+    parts = (given for given in draft.given if given.key.startswith("lora_parameters") and given.value is not None)
+    given = next(parts, None)
     if given is not None and draft.settings.fine_tune_type == "full":
         what = "lora_parameters has no effect: fine_tune_type: full trains the blocks' own weights."
         yield Seen(given.place, what, "A rank or scale that nothing reads looks like one that holds.")

@@ -236,6 +236,13 @@ def test_what_cant_be_known_is_listed_and_not_passed_over(tmp_path: Path) -> Non
     assert not {"C201", "C202", "D307", "D325"} & missing
 
 
+def test_full_fine_tuning_has_no_finding_about_ranks_scales_and_layers(tmp_path: Path) -> None:
+    """Only what it takes is said, however much of lora_parameters is left out or null."""
+    case = Case()
+    case.give({"fine_tune_type": "full", "learning_rate": "1.0e-5", "lora_parameters": "null"})
+    assert codes(case, tmp_path) == {"M404"}
+
+
 def test_counts_need_no_tokenizer(tmp_path: Path) -> None:
     facts: Facts = Case(with_model=False).facts(tmp_path)
     assert facts.length.epochs == 20  # type: ignore[union-attr]
