@@ -69,6 +69,31 @@ def test_gradients_of_several_batches_add_up_in_float32_on_a_bfloat16_base(tiny:
         np.testing.assert_allclose(small, once / 2 * 2.0**-10, rtol=1e-3, atol=1e-6 * np.abs(once).max())
 
 
+@pytest.mark.parametrize("name", ["torch", "mlx"])
+def test_adapters_that_come_after_a_full_run_sit_on_the_base(name: str, tiny: Path) -> None:
+    """Put on while the full run's blocks stand in the model, and a second full run copied then."""
+    batch = batch_of(17, 23)
+    expected = []
+    for kind in ("lora", "full"):
+        alone = open_any(name, tiny).attach(spec_for(tiny, kind=kind, lowest=1))
+        trained(alone, seed=2)
+        expected.append(gradient_of(alone, batch))
+    base = open_any(name, tiny)
+    bare = nats_of(base.attach(None), batch)
+    first = base.attach(spec_for(tiny, kind="full"))
+    trained(first)
+    full = gradient_of(first, batch)
+    for kind, (nats, gradient) in zip(("lora", "full"), expected, strict=True):
+        gradient_of(first, batch)
+        later = base.attach(spec_for(tiny, kind=kind, lowest=1))
+        trained(later, seed=2)
+        again, same_gradient = gradient_of(later, batch)
+        assert again == nats
+        assert np.array_equal(same_gradient, gradient)
+    assert nats_of(base.attach(None), batch) == bare
+    assert gradient_of(first, batch)[0] == full[0]
+
+
 @pytest.fixture(scope="module")
 def memorized(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained by torch until the model knows one answer by heart."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import resource
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,11 @@ from runoff.engines.torch_head import head_of, log_chances, ranked_nats, summed_
 from runoff.engines.torch_layers import Adapted, Patch
 from runoff.engines.torch_lean import Blocks, Rows
 from runoff.engines.torch_lean_decoder import Reader
+from runoff.engines.torch_peft import adapter_tensor, inject
 from runoff.engines.torch_recognized import Unrecognized, recognize
 from runoff.engines.torch_views import above, below, final_states, recomputed
 from runoff.engines.trunk import State, TrunkStates, open_states
-from runoff.errors import EngineError, ModelError
+from runoff.errors import ModelError
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine", "open_torch"]
@@ -249,7 +249,7 @@ class TorchEngine:
         self._checkpointing = checkpointing
         self._seeds = Seeds(seed)
         self._slots = layout(spec) if spec else ()
-        self.modules = _inject(base, spec, name) if isinstance(spec, LoraSpec) else []
+        self.modules = inject(base.model, spec, name) if isinstance(spec, LoraSpec) else []
         self.own = own_blocks(base.blocks, spec.blocks) if isinstance(spec, FullSpec) else {}
         self._own_lean: Blocks | None = None
         self._tensors = [self._tensor(slot) for slot in self._slots]
@@ -418,53 +418,12 @@ class TorchEngine:
     def _tensor(self, slot: Slot) -> nn.Parameter:
         if slot.part == "whole":
             return own_tensor(self.own, slot)
-        module: Any = self.base.blocks[slot.block].get_submodule(slot.module)
-        if slot.part == "magnitude":
-            found = module.lora_magnitude_vector[self.name].weight
-        else:
-            found = {"lora_a": module.lora_A, "lora_b": module.lora_B}[slot.part][self.name].weight
-        parameter: nn.Parameter = found
-        return parameter
+        return adapter_tensor(self.base.blocks, slot, self.name)
 
 
 def _part(flat: Vector, slot: Slot) -> torch.Tensor:
     """A copy of one tensor."""
     return torch.from_numpy(np.array(flat[slot.start : slot.stop])).view(slot.shape)
-
-
-def _inject(base: TorchBase, spec: LoraSpec, name: str) -> list[Any]:
-    """Put PEFT's LoRA layers in place; returns them."""
-    from peft import LoraConfig
-    from peft.mapping import inject_adapter_in_model
-
-    there = dict(base.inner.named_modules())
-    for layer in spec.layers:
-        if f"layers.{layer.block}.{layer.name}" not in there:
-            raise EngineError(
-                f"transformers has no layer {layer.name} in block {layer.block} of this model. "
-                "Name others under lora_parameters.keys."
-            )
-    config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        use_dora=spec.kind == "dora",
-        target_modules=[f"model.layers.{layer.block}.{layer.name}" for layer in spec.layers],
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        inject_adapter_in_model(config, base.model, adapter_name=name)
-    modules: list[Any] = [base.blocks[layer.block].get_submodule(layer.name) for layer in spec.layers]
-    if any(name not in module.lora_A for module in modules):
-        raise EngineError("PEFT put no adapter on some layers; this is a bug of Runoff's, please report it.")
-    for module in modules:
-        module.eval()  # PEFT leaves its dropout on, and the trunk's self-test runs before anything is trained
-        for part in (module.lora_A, module.lora_B):
-            part[name].weight.data = torch.zeros_like(part[name].weight, dtype=torch.float32)
-        if spec.kind == "dora":  # PEFT leaves these in the base's own type
-            magnitude = module.lora_magnitude_vector[name].weight
-            magnitude.data = magnitude.data.float()
-    return modules
 
 
 def _lean_blocks(model: Any) -> tuple[Blocks | None, tuple[str, ...]]:
