@@ -322,6 +322,24 @@ def whole_weights_of_a_quantized_base(draft: Draft) -> Iterator[Seen]:
         yield Seen(draft.place("fine_tune_type"), what, "The run can't start.", "fine_tune_type: lora")
 
 
+@check("S122", "note")
+def dora_with_dropout(draft: Draft) -> Iterator[Seen]:
+    """fine_tune_type: dora with a dropout above 0 is another training on each engine, as their libraries differ.
+
+    With W the base's weights, d(x) the input with some of it dropped, and f the magnitude over the norm, mlx-lm
+    computes f (W x + s B A d(x)), PEFT W x + (f - 1) W d(x) + f s B A d(x). At the start f is 1 and the two agree;
+    later PEFT drops part of the base's product too. Without dropout they are the same.
+    """
+    dropout = draft.settings.lora_parameters.dropout
+    if draft.settings.fine_tune_type == "dora" and dropout > 0:
+        yield Seen(
+            draft.place("lora_parameters.dropout"),
+            f"DoRA with dropout {dropout:g} is computed as PEFT does it with engine: torch, and as mlx-lm does it with "
+            "engine: mlx; the two differ.",
+            "Runs of the two engines would differ in more than chance, and such an adapter can't be converted.",
+        )
+
+
 CHECKS = (
     unknown_key,
     refused_key,
@@ -344,4 +362,5 @@ CHECKS = (
     lora_parameters_beside_full,
     learning_rate_of_an_adapter_for_whole_weights,
     whole_weights_of_a_quantized_base,
+    dora_with_dropout,
 )

@@ -145,6 +145,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "S119": (settings(fine_tune_type="full", learning_rate="1.0e-5"), "lora_parameters has no effect"),
     "S120": (settings(fine_tune_type="full"), "The learning rate 0.0001 is one for LoRA"),
     "S121": (both(settings(fine_tune_type="full"), quantized), "The weights of model are quantized"),
+    "S122": (
+        settings(fine_tune_type="dora", lora_parameters="{rank: 4, scale: 2.0, dropout: 0.1}"),
+        "DoRA with dropout 0.1 is computed as PEFT does it",
+    ),
     "C201": (settings(grad_accumulation_steps="40"), "400 iterations make 10 optimizer updates of 80 rows"),
     "C202": (settings(iters="410"), "20.50 epochs; 1, 2 and 3 epochs are 20, 40 and 60"),
     "C203": (settings(iters="12", grad_accumulation_steps="1"), "16 of 40 training rows are never seen"),
