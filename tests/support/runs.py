@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,3 @@ def assert_same(resumed: Run, whole: Run) -> None:
     ignored = {"seconds", "peak_memory_bytes"}
     results = ({k: v for k, v in run.identity.result.items() if k not in ignored} for run in (resumed, whole))
     assert next(results) == next(results)
-
-
-Train = Callable[..., Run]

@@ -33,6 +33,9 @@ def share_trunk(base: Base, plan: Plan, data: EncodedDataset, root: Path) -> str
         return base.share_trunk(lowest, budget_bytes=_memory_budget_bytes())
     boundary = _boundary(base, plan, root, keys)
     folder = trunk_folder(root, plan.model.sha256, base.facts.trunk_name, base.facts.dtype, boundary)
+    if not _can_be_made(folder):
+        said = base.share_trunk(lowest, budget_bytes=_memory_budget_bytes())
+        return f"{said} They are kept in memory, since {folder} can't be written."
     said = base.share_trunk(boundary, budget_bytes=_free_bytes(root) // 2, folder=folder)
     return f"{said} They are kept in {folder} (about {size / 1e6:,.0f} MB), which can be deleted at any time."
 
@@ -60,8 +63,17 @@ def _planned_bytes(plan: Plan, data: EncodedDataset) -> int:
 
 
 def _free_bytes(root: Path) -> int:
-    there = next((path for path in (root, *root.resolve().parents) if path.exists()), Path())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_nearest(root)).free
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = _nearest(folder)
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or what there is of the way to it."""
+    return next((each for each in (path, *path.resolve().parents) if each.exists()), Path())
 
 
 def _memory_budget_bytes() -> int:

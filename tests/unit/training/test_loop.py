@@ -5,63 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import fake_train, make_config, make_data, of_kind, without_times
 
 from runoff.data import Batch, epoch_order, make_batch
-from runoff.engines.adapters import read_adapter
 from runoff.engines.base import Vector
-from runoff.errors import EngineError, RunError
+from runoff.errors import RunError
 from runoff.plan import AdapterSpec, learning_rate
 from runoff.runs import MetricRow, Run, load_run
 from runoff.training import Tick, prepare
 from runoff.training.loop import initial_parameters
 from runoff.training.optimizers import make_optimizer
-from runoff.training.state import load_checkpoint, load_snapshot
-
-
-@dataclass
-class ScriptedEngine(FakeEngine):
-    """Real gradients, but the losses of validations and chosen iterations are written in the script."""
-
-    losses: list[float] = field(default_factory=list)
-    broken_iteration: int | None = None
-    broken_gradient: int | None = None
-    iterations: int = 0
-
-    def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
-        self.iterations += 1
-        nats = super().accumulate(batch, weight)
-        if self.iterations == self.broken_gradient:
-            self._gradient[0] = np.inf
-        return math.nan if self.iterations == self.broken_iteration else nats
-
-    def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
-        if not self.losses:
-            return super().score(batch)
-        loss = self.losses.pop(0)
-        return [np.full(example.target_tokens, loss) for example in batch.examples]
-
-
-@dataclass
-class ScriptedBase(FakeBase):
-    """Attaches scripted engines. One validation is one batch, since the valid set is smaller than a scoring batch."""
-
-    losses: list[float] = field(default_factory=list)
-    broken_iteration: int | None = None
-    broken_gradient: int | None = None
-
-    def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> FakeEngine:
-        random = np.random.Generator(np.random.PCG64(seed))
-        script = (list(self.losses), self.broken_iteration, self.broken_gradient)
-        return ScriptedEngine(spec, random, losses=script[0], broken_iteration=script[1], broken_gradient=script[2])
+from runoff.training.state import load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +36,6 @@ def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def counted(run: Run, name: str) -> Any:
     return run.plan.counts[name].value
-
-
-def adapter_of(run: Run, model: Path) -> Vector:
-    from runoff.plan import read_model_facts
-
-    return read_adapter(run.folder.adapter, read_model_facts(model))[1]
 
 
 def test_every_count_of_the_metrics_is_the_plans(finished: tuple[Run, list[MetricRow | Tick]]) -> None:
@@ -241,133 +196,6 @@ def test_another_seed_is_another_run_and_the_same_seed_the_same(
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
     assert without_times(runs[0].metrics) == without_times(runs[1].metrics)
-
-
-def test_the_adapter_with_the_lowest_validation_loss_ships(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    base = ScriptedBase(losses=[3.0, 2.0, 1.0, 1.5, 1.25])
-    run = fake_train(make_config(tiny_model, tiny_data, save_every=1), "run", tmp_path / "runs", base=base)
-    assert run.identity.result["adapter_iteration"] == 12
-    assert run.identity.result["best_validation_loss"] == 1.0
-    assert run.identity.result["adapter_reason"] == "the lowest loss on the 5 validation rows"
-    shipped = adapter_of(run, tiny_model)
-    assert np.array_equal(shipped, load_snapshot(run.folder.snapshot(12)))
-    assert not np.array_equal(shipped, load_snapshot(run.folder.snapshot(20)))
-    assert np.array_equal(shipped, load_snapshot(run.folder.best_snapshot))
-
-
-def test_the_untrained_adapter_never_ships(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    base = ScriptedBase(losses=[0.5, 2.0, 2.0, 2.0, 3.0])
-    run = fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=base)
-    assert run.identity.result["adapter_iteration"] == 6
-
-
-def test_without_a_valid_set_the_last_adapter_ships_and_says_so(tiny_model: Path, tmp_path: Path) -> None:
-    data = make_data(tmp_path / "data", valid=0)
-    run = fake_train(make_config(tiny_model, data), "run", tmp_path / "runs")
-    assert counted(run, "validations") == len(of_kind(run, "validation")) == 0
-    assert run.identity.result["adapter_iteration"] == 20
-    assert run.identity.result["adapter_reason"] == "the last one: there was no validation to choose by"
-    assert (
-        run.identity.result["best_validation_loss"] is None if "best_validation_loss" in run.identity.result else True
-    )
-    assert np.array_equal(adapter_of(run, tiny_model), load_snapshot(run.folder.snapshot(20)))
-
-
-def test_early_stopping_stops_after_patience_validations_without_gain(
-    tiny_model: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    config = make_config(tiny_model, tiny_data, early_stopping={"patience": 2}, steps_per_eval=2)
-    base = ScriptedBase(losses=[3.0, 2.0, 1.0, 1.5, 1.0, 0.1, 0.1])
-    run = fake_train(config, "run", tmp_path / "runs", base=base)
-    assert run.identity.status == "finished"
-    assert run.identity.result["reason"] == (
-        "early stop after iteration 8: 2 validations in a row without improvement on the loss after iteration 4"
-    )
-    assert run.identity.result["iterations"] == 8
-    assert run.identity.result["adapter_iteration"] == 4
-    assert load_checkpoint(run.folder.last_checkpoint).progress.iteration == 8
-
-
-def test_a_fall_below_min_improvement_stops_but_still_ships(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    stopping = {"patience": 2, "min_improvement": 0.1}
-    config = make_config(tiny_model, tiny_data, early_stopping=stopping, steps_per_eval=2)
-    base = ScriptedBase(losses=[3.0, 2.0, 1.96, 1.92, 0.1])
-    run = fake_train(config, "run", tmp_path / "runs", base=base)
-    assert run.identity.result["iterations"] == 6
-    assert "without improvement on the loss after iteration 2" in run.identity.result["reason"]
-    assert run.identity.result["adapter_iteration"] == 6
-    assert run.identity.result["best_validation_loss"] == 1.92
-
-
-def test_slow_gains_that_add_up_put_off_the_early_stop(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    stopping = {"patience": 2, "min_improvement": 0.1}
-    config = make_config(tiny_model, tiny_data, early_stopping=stopping, steps_per_eval=5)
-    base = ScriptedBase(losses=[3.0, 2.0, 1.94, 1.88, 1.82])
-    run = fake_train(config, "run", tmp_path / "runs", base=base)
-    assert run.identity.result["iterations"] == 20
-
-
-def test_a_loss_that_is_nan_names_the_rows_and_keeps_the_last_checkpoint_good(
-    tiny_model: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    config = make_config(tiny_model, tiny_data)
-    ready = prepare(config)
-    lengths = [len(example.ids) for example in ready.data.train]
-    rows = epoch_order(lengths, 2, seed=0, epoch=1)[12 - 1 - 6]
-    numbers = ", ".join(str(ready.data.train[row].row.number) for row in rows)
-    with pytest.raises(EngineError) as caught:
-        fake_train(config, "run", tmp_path / "runs", base=ScriptedBase(broken_iteration=12))
-    folder = load_run("run", tmp_path / "runs").folder
-    assert str(caught.value) == (
-        f"iteration 12: the loss is nan (training rows {numbers}). The last good state is {folder.last_checkpoint}; "
-        "lower learning_rate or set max_grad_norm: 1.0. Or leave such updates out: --resume --set on_bad_loss=skip."
-    )
-    run = load_run("run", tmp_path / "runs")
-    assert run.identity.status == "failed"
-    assert run.identity.result["reason"] == str(caught.value)
-    checkpoint = load_checkpoint(run.folder.last_checkpoint)
-    assert checkpoint.progress.iteration == 10
-    assert np.isfinite(checkpoint.parameters).all()
-
-
-def test_a_nan_before_the_first_checkpoint_points_to_none(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"No checkpoint was saved before it; lower learning_rate or set max_grad"):
-        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=ScriptedBase(broken_iteration=1))
-
-
-def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(
-    tiny_model: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    config = make_config(tiny_model, tiny_data, save_every=1, grad_accumulation_steps=1)
-    with pytest.raises(EngineError) as caught:
-        fake_train(config, "run", tmp_path / "runs", base=ScriptedBase(broken_gradient=4))
-    folder = load_run("run", tmp_path / "runs").folder
-    start = "iteration 4: the gradient is not made of numbers (norm inf) (training rows "
-    assert str(caught.value).startswith(start), caught.value
-    assert f"). The last good state is {folder.last_checkpoint}; lower learning_rate or" in str(caught.value)
-    checkpoint = load_checkpoint(folder.last_checkpoint)
-    assert checkpoint.progress.iteration == 3
-    assert np.isfinite(checkpoint.parameters).all()
-
-
-def test_a_learning_rate_that_overflows_is_named_not_saved(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    config = make_config(tiny_model, tiny_data, learning_rate=1e39, save_every=1)
-    with pytest.raises(EngineError, match=r"^iteration 3: .*learning rate 1e\+39"):
-        fake_train(config, "run", tmp_path / "runs")
-    assert np.isfinite(load_checkpoint(load_run("run", tmp_path / "runs").folder.last_checkpoint).parameters).all()
-
-
-def test_a_validation_that_is_no_number_ends_the_run_and_names_the_rows(
-    tiny_model: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(EngineError) as caught:
-        fake_train(
-            make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=ScriptedBase(losses=[1, math.nan])
-        )
-    assert "validation after iteration 6: the loss of valid rows 1, 2, 3, 4, 5 is not a number." in str(caught.value)
-    run = load_run("run", tmp_path / "runs")
-    assert math.isnan(of_kind(run, "validation")[-1].nats_per_target_token or 0)
-    assert not run.folder.best_snapshot.exists()
 
 
 def test_a_full_disk_while_saving_ends_with_the_sentence_and_a_good_checkpoint(
