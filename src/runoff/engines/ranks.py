@@ -207,5 +207,6 @@ def _naming_the_loss(rank: int) -> Iterator[None]:
     except RuntimeError as error:
         reason = _OF_ITS_CODE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise EngineError(
-            f"rank {rank}: another process of this training is gone ({reason[:200]}). Start them again with --resume."
+            f"rank {rank}: another process of this training is gone ({reason[:200]}). Unless it said why, start all of "
+            "them again with --resume."
         ) from None

@@ -40,7 +40,8 @@ def test_a_sum_that_was_cut_off_is_not_taken_for_one() -> None:
     with pytest.raises(EngineError) as caught:
         _Together(1, 2, cut_off).sum_vector(np.ones(3, dtype=np.float32))
     assert str(caught.value) == (
-        "rank 1: another process of this training is gone (a sum was cut off). Start them again with --resume."
+        "rank 1: another process of this training is gone (a sum was cut off). Unless it said why, start all of them "
+        "again with --resume."
     )
 
 
@@ -125,6 +126,6 @@ def test_what_a_library_says_of_a_lost_process_is_told_without_its_places_in_cod
     with pytest.raises(EngineError) as caught:
         _Together(0, 2, lose).sum_vector(np.ones(1, dtype=np.float32))
     assert str(caught.value) == (
-        "rank 0: another process of this training is gone (Read error [127.0.0.1]:1: Connection reset by peer). Start "
-        "them again with --resume."
+        "rank 0: another process of this training is gone (Read error [127.0.0.1]:1: Connection reset by peer). "
+        "Unless it said why, start all of them again with --resume."
     )
