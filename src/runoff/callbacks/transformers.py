@@ -18,10 +18,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from runoff.callbacks.live import LiveRun, plain
-from runoff.importers.log_hf import FIELDS
+from runoff.importers.log_hf import FIELDS, other_measures
 from runoff.runs import MetricRow
 
-__all__ = ["OTHERS", "RunoffCallback"]
+__all__ = ["RunoffCallback"]
 
 _OF_ARGUMENTS = (
     "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "num_train_epochs", "optim", "seed",
@@ -43,21 +43,7 @@ _OWN = (
 
 _OWN_OF_ADAPTER = ("bias", "modules_to_save", "init_lora_weights", "exclude_modules", "target_parameters")
 
-OTHERS = {
-    "entropy": "entropy_nats_per_target_token",
-    "mean_token_accuracy": "top_token_share",
-    "num_tokens": "read_tokens",
-    "num_input_tokens_seen": "num_input_tokens_seen",
-}
-"""What TRL reports besides -> ours. Entropy of the model's next token, and the share of target tokens that it found the
-likeliest: means over the target tokens of a micro-batch, averaged over the micro-batches since the last report. Tokens
-read up to here by all devices: prompts too, padding not. Trainer's own count of tokens has padding or not, as its
-include_num_input_tokens_seen says, and keeps its name."""
-
 PACKED = "several rows were packed into one, and the tool does not say how many"
-
-_TIMES = ("runtime", "_per_second", "total_flos")
-"""What says how long something took: a row's `seconds` do."""
 
 
 class RunoffCallback(TrainerCallback):  # type: ignore[misc]
@@ -142,11 +128,10 @@ def _rows(logs: Mapping[str, Any], optimizer_updates: int) -> Iterator[MetricRow
             yield MetricRow("event", optimizer_updates=optimizer_updates, text=f"Validation on several sets: {text}.")
         return
     known = {FIELDS[key]: value for key, value in numbers.items() if key in FIELDS and key != "eval_runtime"}
-    names = {key: key.removeprefix("eval_") for key in numbers if key not in FIELDS and not key.endswith(_TIMES)}
     yield MetricRow(
         "train" if kind == "train" else "validation",
         optimizer_updates=optimizer_updates,
-        others={OTHERS.get(name, name): numbers[key] for key, name in names.items()},
+        others=other_measures(numbers),
         **known,  # type: ignore[arg-type]
     )
 

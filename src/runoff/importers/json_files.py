@@ -14,7 +14,7 @@ from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import json_line, read_object
-from runoff.importers.log_hf import FIELDS, TRL
+from runoff.importers.log_hf import FIELDS, TRL, other_measures
 from runoff.runs import MetricRow
 
 __all__ = ["METRICS_JSON", "TRAINER_STATE", "summary_rows"]
@@ -71,7 +71,15 @@ def _state_row(entry: Any, place: str) -> MetricRow | None:
     if kind is None or not isinstance(step, int):
         return None
     values: dict[str, Any] = {name: float(entry[key]) for key, name in FIELDS.items() if is_number(entry.get(key))}
-    return MetricRow("train" if kind == "train" else "validation", None, optimizer_updates=step, **values, place=place)
+    besides = {key: float(value) for key, value in entry.items() if key != "step" and is_number(value)}
+    return MetricRow(
+        "train" if kind == "train" else "validation",
+        None,
+        optimizer_updates=step,
+        **values,
+        place=place,
+        others=other_measures(besides),
+    )
 
 
 _SUMMARY = {

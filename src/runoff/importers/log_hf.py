@@ -9,15 +9,17 @@ both streams were kept). Source: transformers/trainer_callback.py, trainer.py. M
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Mapping
 
 from runoff.importers.facts import Clue
 from runoff.importers.lines import number, shared_rounding
 from runoff.importers.logs import LogReader
 from runoff.runs import MetricRow
 
-__all__ = ["FIELDS", "TRL", "hugging_face_lines"]
+__all__ = ["FIELDS", "TRL", "hugging_face_lines", "other_measures"]
 
 FIELDS = {
     "loss": "nats_per_target_token",
@@ -28,6 +30,18 @@ FIELDS = {
     "eval_runtime": "seconds",
 }
 """Their name -> ours. TRL's num_tokens counts prompts too, so it is not our target_tokens."""
+
+OTHERS = {
+    "entropy": "entropy_nats_per_target_token",
+    "mean_token_accuracy": "top_token_share",
+    "num_tokens": "read_tokens",
+}
+"""What TRL reports besides -> ours. Entropy of the model's next token, and the share of target tokens that it found the
+likeliest: means over the target tokens of a micro-batch, averaged over the micro-batches since the last report. Tokens
+read up to here by all devices: prompts too, padding not."""
+
+_TIMES = ("runtime", "_per_second", "total_flos")
+"""What says how long something took: a row's `seconds` do."""
 
 _DICTIONARY = re.compile(r"\{'[^{}]*\}")
 _PAIR = re.compile(r"'([^']+)': ('?)([^,'{}]+)'?")
@@ -62,6 +76,21 @@ def hugging_face_lines(log: LogReader, text: str, place: str, whole: bool) -> bo
     return _banner(log, text, place) if whole else False
 
 
+def other_measures(numbers: Mapping[str, float]) -> dict[str, float]:
+    """What a report holds besides FIELDS, under a name with its unit where that is known, else under its own."""
+    names = {key: key.removeprefix("eval_") for key in numbers if key not in FIELDS and not key.endswith(_TIMES)}
+    return {OTHERS.get(name, name): numbers[key] for key, name in names.items()}
+
+
+def _numbers(found: Mapping[str, tuple[str, bool]]) -> dict[str, float]:
+    """The values that are numbers; a callback of one's own may report anything."""
+    numbers = {}
+    for key, (value, _) in found.items():
+        with contextlib.suppress(ValueError):
+            numbers[key] = number(value)
+    return numbers
+
+
 def _report(log: LogReader, text: str, place: str) -> bool:
     found = {key: (value, bool(quote)) for key, quote, value in _PAIR.findall(text)}
     kind = "train" if "loss" in found else "validation" if "eval_loss" in found else None
@@ -90,6 +119,7 @@ def _report(log: LogReader, text: str, place: str) -> bool:
         **{FIELDS[key]: value for key, value in values.items() if key in FIELDS},  # type: ignore[arg-type]
         place=place,
         segment=log.segment,
+        others=other_measures(_numbers({key: value for key, value in found.items() if key != "step"})),
         rounding=shared_rounding(*((FIELDS[key], _width(key, *found[key])) for key in values if key in FIELDS)),
     )
     log.section.rows.append(row)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tests.unit.importers.given import GOLDEN, count, facts_of, one, rows_of, write
 
+from runoff.runs import load_run
+
 
 def test_version_4_prints_numbers(tmp_path: Path) -> None:
     text = "{'loss': 2.345, 'grad_norm': 0.58, 'learning_rate': 1e-05, 'epoch': 0.15}\n"
@@ -32,6 +34,29 @@ def test_the_bar_behind_a_report_tells_the_updates_as_trainer_state_has_them() -
     }
     read = {(row.kind == "train", row.optimizer_updates): row.nats_per_target_token for row in rows}
     assert read == {key: pytest.approx(loss, abs=6e-4) for key, loss in truth.items()}
+
+
+@pytest.mark.parametrize("file", ["trl_both_streams.log", "peft/checkpoint-16/trainer_state.json"])
+def test_trls_own_measures_are_kept_under_names_with_their_units(file: str) -> None:
+    row = rows_of(GOLDEN / file)[0]
+    assert dict(row.others) == {
+        "entropy_nats_per_target_token": pytest.approx(5.036, abs=5e-4),
+        "top_token_share": 0.0,
+        "read_tokens": 405.0,
+    }
+    validation = rows_of(GOLDEN / file, "validation")[0]
+    assert validation.others["read_tokens"] == 1101.0
+    assert validation.others.keys() == row.others.keys(), "times are none of them"
+
+
+def test_what_is_kept_besides_reaches_the_run_folder(tmp_path: Path) -> None:
+    run = one(tmp_path, GOLDEN / "trl_stdout.log").run
+    assert run is not None
+    assert load_run(run.folder.path).metrics[0].others.keys() == {
+        "entropy_nats_per_target_token",
+        "top_token_share",
+        "read_tokens",
+    }
 
 
 def test_without_the_bar_the_updates_are_unknown() -> None:
