@@ -29,6 +29,7 @@ def killing(engine: str, tiny: Path, place: Path, kills: int, *sizes: int) -> di
         env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
