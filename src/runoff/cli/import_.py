@@ -71,7 +71,7 @@ def _show_files(files: Sequence[FileReport], *, everything: bool) -> None:
     silent = [file for file in files if file.why_not]
     for file in files:
         if everything or not file.why_not or len(silent) <= SHOWN:
-            _show_file(file, samples=everything)
+            _show_file(file, samples=everything or len(files) <= SHOWN)
     if len(silent) > SHOWN and not everything:
         typer.echo(f"{len(silent)} other files hold nothing to import (see why with --dry-run)")
 
@@ -87,6 +87,10 @@ def _show_file(file: FileReport, *, samples: bool) -> None:
         typer.echo(f"  not understood: {sample}")
 
 
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things):,} {noun}" if len(things) == 1 else f"{len(things):,} {noun}s"
+
+
 def _show_run(imported: ImportedRun) -> None:
     merged = imported.merged
     tool = f"{merged.tool} {merged.version or '(version unknown)'}" if merged.tool else "an unknown tool"
@@ -98,9 +102,8 @@ def _show_run(imported: ImportedRun) -> None:
         else "was imported before; nothing changed"
     )
     name = imported.run.name if imported.run else merged.name
-    typer.echo(
-        f"\n{name}: {verb}, from {len(imported.files)} files, {len(merged.rows)} rows of metrics; trained by {tool}"
-    )
+    files, rows = _count(imported.files, "file"), _count(merged.rows, "row")
+    typer.echo(f"\n{name}: {verb}, from {files}, {rows} of metrics; trained by {tool}")
     for why in merged.evidence:
         typer.echo(f"  because: {why}")
     for finding in merged.plan.findings:

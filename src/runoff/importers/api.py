@@ -10,18 +10,20 @@ import contextlib
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from runoff.errors import ImportFailed
 from runoff.files import file_sha256
 from runoff.importers.by_hand import read_assignments
+from runoff.importers.columns import check_columns
 from runoff.importers.facts import Importer, Reading, SourceFile, Tally
 from runoff.importers.group import Group, Item, group
-from runoff.importers.merge import Hand, Merged, merge
+from runoff.importers.merge import TOOLS, Hand, Merged, merge
 from runoff.importers.registry import IMPORTERS
 from runoff.importers.sources import find_files
 from runoff.importers.versions import parse_tool
-from runoff.importers.write import Original, digest, known_imports, write_run
+from runoff.importers.write import Original, digest, known_imports, safe_name, write_run
 from runoff.runs import Run, load_run
 
 __all__ = ["FileReport", "ImportReport", "ImportedRun", "import_runs"]
@@ -111,7 +113,14 @@ def _import_runs(
     *,
     dry_run: bool,
 ) -> ImportReport:
+    check_columns(columns)
+    if name is not None and safe_name(name) != name:
+        raise ImportFailed(f"--name {name}: can't be a run name. Write e.g. {safe_name(name)}.")
     hand_tool, version = parse_tool(tool) if tool else (None, None)
+    if hand_tool and (
+        close := [one for one in get_close_matches(hand_tool, TOOLS, n=1, cutoff=0.75) if one != hand_tool]
+    ):
+        raise ImportFailed(f"--tool {tool}: did you mean {close[0]}?")
     settings, counts, rows = read_assignments(assignments)
     hand = Hand(settings, counts, rows, hand_tool, version)
     reports: list[FileReport] = []

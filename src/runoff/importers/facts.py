@@ -121,8 +121,12 @@ class SourceFile:
 
     @property
     def encoding(self) -> str:
-        """UTF-8 unless it begins with the mark of UTF-16, in which PowerShell's `>` writes."""
-        return "utf-16" if self.head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        """UTF-8 unless it is UTF-16, in which PowerShell's `>` writes: by its mark, or by every other byte being 0."""
+        if self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return "utf-16"
+        first = self.head[:64]
+        letters = len(first) >= 16 and first[1::2].strip(b"\0") == b"" and b"\0" not in first[::2]
+        return "utf-16-le" if letters else "utf-8-sig"
 
     @cached_property
     def is_object(self) -> bool:
@@ -132,7 +136,7 @@ class SourceFile:
     @property
     def is_binary(self) -> bool:
         """A zero byte near the start: not text, unless it is UTF-16."""
-        return b"\0" in self.head and self.encoding != "utf-16"
+        return b"\0" in self.head and not self.encoding.startswith("utf-16")
 
     @property
     def folder(self) -> str:

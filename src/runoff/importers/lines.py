@@ -34,7 +34,12 @@ KEPT_REDRAWS = 3
 MAX_DOCUMENT_BYTES = 64 << 20
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 
-_TIME = re.compile(r"^20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? ?")
+_COLLECTED = re.compile(
+    r"^(?:\[?20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]+ [\w./-]+(?:\[\d+\])?:|\[rank ?\d+\]:|std(?:out|err) [FP]"
+    r"|[\w.-]+ +\||\[?(?:DEBUG|INFO|WARNING)\]?:?)(?: |$)"
+)
+"""What collectors put before a line: a time, journald's host and process, a rank, Kubernetes' stream, Docker's name."""
 _GROUPED = re.compile(r"\s*[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?(?:e[+-]?\d+)?\s*", re.I)
 
 
@@ -45,7 +50,7 @@ def blocks(file: BinaryIO, encoding: str = "utf-8-sig") -> Iterator[tuple[str, b
     UTF-8 first. A line of more than 1 MiB is none of a log's and is passed over.
     """
     rest = ""
-    wide = codecs.getincrementaldecoder(encoding)("replace") if encoding == "utf-16" else None
+    wide = codecs.getincrementaldecoder(encoding)("replace") if encoding.startswith("utf-16") else None
     while chunk := file.read(BLOCK_BYTES):
         chunk = wide.decode(chunk).encode("utf-8", "replace") if wide else chunk
         text = rest + chunk.decode("latin-1")
@@ -99,11 +104,12 @@ def lines_with(block: str, needles: Sequence[str]) -> Iterator[tuple[int, int, i
 
 
 def clean(raw: str) -> str:
-    """A raw line as text without colours, cursor movements, and the time that a log collector puts before it."""
+    """A raw line as text without colours, cursor movements, and what log collectors put before it."""
     if "\x1b" in raw:
         raw = _ESCAPES.sub("", raw)
-    if raw.startswith("20"):
-        raw = _TIME.sub("", raw, count=1)
+    if not raw.startswith(("Iter ", " ")):
+        while found := _COLLECTED.match(raw):
+            raw = raw[found.end() :]
     return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "replace")
 
 

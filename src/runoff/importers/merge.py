@@ -22,11 +22,11 @@ from runoff.importers.versions import Range, parse_version, range_of
 from runoff.plan import Finding
 from runoff.runs import MetricRow, PlanRecord, Value
 
-__all__ = ["Hand", "Merged", "merge"]
+__all__ = ["TOOLS", "Hand", "Merged", "merge"]
 
 _MLX = ("mlx-lm", "mlx-lm-lora")
 _HUGGING_FACE = ("llama-factory", "axolotl", "trl", "unsloth", "transformers", "peft")
-_ORDER = (
+TOOLS = (
     "mlx-lm-lora",
     "unsloth-mlx",
     "mlx-lm",
@@ -129,7 +129,7 @@ def _tool(
             ("given by --tool",),
         )
     found = {clue.tool for clue in clues}
-    tool = next((name for name in _ORDER if name in found), None)
+    tool = next((name for name in TOOLS if name in found), None)
     if tool == "mlx-lm-lora":
         found.discard("mlx-lm")
     mine = [clue for clue in clues if clue.tool == tool]

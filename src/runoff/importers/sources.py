@@ -41,7 +41,7 @@ class Found:
 
 
 def find_files(paths: Sequence[Path], columns: Mapping[str, str]) -> Iterator[Found]:
-    """Every regular file at or below the paths, once each, by name.
+    """Every regular file at or below the paths, once each, by name; below a folder no README and no run of our own.
 
     Raises:
         ImportFailed: a path that was named is not there.
@@ -63,8 +63,21 @@ def find_files(paths: Sequence[Path], columns: Mapping[str, str]) -> Iterator[Fo
 
 def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if name not in _HIDDEN)
-        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name not in _HIDDEN and not _is_ours(Path(parent, name)))
+        yield from (Path(parent) / name for name in sorted(files) if not name.startswith(".") and not _is_prose(name))
+
+
+def _is_ours(folder: Path) -> bool:
+    """A run folder of Runoff's own, be it trained or imported."""
+    try:
+        return b'"runoff_version"' in (folder / "run.json").read_bytes()
+    except OSError:
+        return False
+
+
+def _is_prose(name: str) -> bool:
+    """A README may quote a log; named on the command line it is read."""
+    return name.lower().endswith((".md", ".rst"))
 
 
 def _look(path: Path, given: Path, columns: Mapping[str, str], seen: set[tuple[int, int]]) -> Found | None:
@@ -96,5 +109,6 @@ def _never_opened(path: Path, status: os.stat_result) -> str:
 
 
 def _name(path: Path, given: Path) -> str:
-    """The path as the user would say it: from the named folder on."""
-    return f"{given.resolve().name}/{path.relative_to(given)}" if given.is_dir() else path.name
+    """The path as the user would say it: from the named folder on; readable where the locale can't say it (LANG=C)."""
+    name = f"{given.resolve().name}/{path.relative_to(given)}" if given.is_dir() else path.name
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import operator
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -113,7 +114,7 @@ def _new_folder(name: str, root: Path | None, *, exact_name: bool) -> RunFolder:
 def _copy(originals: Sequence[Original], folder: RunFolder) -> Iterator[dict[str, Any]]:
     taken: set[Path] = set()
     for original in originals:
-        target = folder.source / original.source.name
+        target = folder.source / os.fsdecode(original.source.name.encode())
         while target in taken:
             target = target.with_name(f"{original.sha256[:8]}-{target.name}")
         taken.add(target)
@@ -121,7 +122,7 @@ def _copy(originals: Sequence[Original], folder: RunFolder) -> Iterator[dict[str
         shutil.copyfile(original.source.path, target)
         tally = original.tally
         yield {
-            "path": str(target.relative_to(folder.source)),
+            "path": os.fsencode(target.relative_to(folder.source)).decode("utf-8", "replace"),
             "kind": original.kind,
             "sha256": original.sha256,
             "bytes": original.source.size,
