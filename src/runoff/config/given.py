@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-__all__ = ["Given", "Problem", "ProblemKind", "spellings", "yaml_1_1_reading"]
+__all__ = ["Given", "Problem", "ProblemKind", "aliases", "must_be", "spellings", "yaml_1_1_reading"]
 
 ProblemKind = Literal["unknown", "refused", "contradiction", "value"]
 
@@ -61,19 +61,18 @@ def _plain_scalars(node: MappingNode, prefix: str) -> Iterator[tuple[str, str]]:
             yield name, str(value.value)
 
 
-_FLOAT_WITHOUT_DOT = re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def yaml_1_1_reading(spelling: str) -> Any:
-    """What PyYAML (YAML 1.1) makes of a plain value that YAML 1.2 reads otherwise; None where they agree.
+    """What mlx-lm (PyYAML, YAML 1.1) makes of a plain value that YAML 1.2 reads otherwise; None where they agree.
+
+    `1e-5` without a dot is a number to both: mlx-lm gives PyYAML a rule of its own for it.
 
     Source: https://yaml.org/type/, and yaml/resolver.py of PyYAML 6.
     """
-    if _FLOAT_WITHOUT_DOT.fullmatch(spelling):
-        return spelling
     if spelling.lower() in _WORDS and spelling in (spelling.lower(), spelling.upper(), spelling.capitalize()):
         return _WORDS[spelling.lower()]
     if _OCTAL.fullmatch(spelling) and (octal := int(spelling.replace("_", ""), 8)) != int(spelling.replace("_", "")):
@@ -88,3 +87,21 @@ def _base_60(spelling: str) -> int:
     for part in spelling.lstrip("+-").replace("_", "").split(":"):
         total = total * 60 + int(part)
     return -total if spelling.startswith("-") else total
+
+
+_ALIAS = re.compile(r"(?<![^\s\[{,:-])\*[\w-]+")
+
+
+def aliases(text: str) -> int:
+    """How many aliases (`*name`) a YAML may hold; what looks like one in a comment counts too."""
+    return len(_ALIAS.findall(text))
+
+
+_PLAIN = {"int_": "a whole number", "float_": "a number", "string_type": "text", "bool_": "true or false"}
+
+
+def must_be(kind: str, message: str) -> str:
+    """pydantic's error of a kind in plain words, to follow "must be"."""
+    plain = next((words for start, words in _PLAIN.items() if kind.startswith(start)), None)
+    message = plain or message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")

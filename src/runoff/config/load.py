@@ -19,7 +19,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS, Translated
-from runoff.config.given import Given, Problem, spellings
+from runoff.config.given import Given, Problem, aliases, must_be, spellings
 from runoff.config.optimizers import OPTIMIZERS, has_own_rate, optimizer_problems
 from runoff.config.origins import DEFAULT, Origin
 from runoff.config.settings import EarlyStopping, LoraParameters, LrSchedule, Settings
@@ -58,6 +58,8 @@ class Config:
 
 
 MAX_BYTES = 1 << 20
+MAX_ALIASES = 20
+"""Aliases of aliases multiply: some dozens can stand for more values than there is memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,12 @@ def flatten(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
 
 
 def _parse_yaml(text: str, name: str) -> CommentedMap:
+    if aliases(text) > MAX_ALIASES:
+        raise ConfigError([f"{name}: has more than {MAX_ALIASES} aliases (*name). Write the values out."])
     try:
         tree = YAML(typ="rt").load(text)
+    except RecursionError:
+        raise ConfigError([f"{name}: is nested too deeply for settings. Is it the right file?"]) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
@@ -319,6 +325,14 @@ _NULLABLE = frozenset(
 )
 
 
+def _counts(key: str) -> bool:
+    """It takes a number and nothing else, so that true would pass for 1."""
+    head, _, rest = key.partition(".")
+    fields = _SECTIONS[head].model_fields if rest and head in _SECTIONS else Settings.model_fields
+    kind = fields[rest or head].annotation if (rest or head) in fields else None
+    return {kind, *getattr(kind, "__args__", ())} & {int, float} != set() and bool not in getattr(kind, "__args__", ())
+
+
 def _known(key: str) -> bool:
     head, dot, rest = key.partition(".")
     if not dot:
@@ -356,7 +370,11 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 def _validate(state: _State) -> Settings | None:
     tree: dict[str, Any] = {}
     for key in sorted(state.values, key=lambda dotted: dotted.count(".")):
-        _put(tree, key, state.values[key])
+        if isinstance(state.values[key], bool) and _counts(key):
+            text = f"{key} is {str(state.values[key]).lower()}, but must be a number."
+            state.problem("value", state.origins[key].place or "", text)
+        else:
+            _put(tree, key, state.values[key])
     settings = None
     try:
         settings = Settings.model_validate(tree)
@@ -388,7 +406,7 @@ def _problem(state: _State, problem: dict[str, Any]) -> Problem:
     key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
     origin = _origin(state.origins, key) or _origin(state.origins, key.partition(".")[0]) or DEFAULT
     place = origin.place or str(origin)
-    message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    message = must_be(str(problem["type"]), str(problem["msg"]))
     if problem["type"] == "missing":
         return Problem("value", place, f"{key} is missing.")
     hint = ""

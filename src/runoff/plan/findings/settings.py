@@ -79,13 +79,13 @@ def key_without_effect(draft: Draft) -> Iterator[Seen]:
 def value_that_looks_like_another_type(draft: Draft) -> Iterator[Seen]:
     """A value that YAML 1.1 and YAML 1.2 read differently, or a number in quotes.
 
-    `1e-5` without a dot is text to PyYAML's `safe_load`, which most Python tools use (mlx-lm adds a rule of its own for
-    it); `yes` is true there and text here; `010` is 8 there and 10 here; `1:30` is 90 there and text here.
+    mlx-lm reads its YAML with PyYAML, which keeps to 1.1: `yes` is true there and text here, `010` is 8 there and 10
+    here, `1:30` is 90 there and text here. `1e-5` is the same number to both.
     """
     for given in draft.given:
         other = yaml_1_1_reading(given.spelling) if given.spelling is not None else None
         if other is not None:
-            what = f"{given.key}: {given.spelling} is {given.value!r} here and {other!r} to a YAML 1.1 reader (PyYAML)."
+            what = f"{given.key}: {given.spelling} is {given.value!r} here and {other!r} to mlx-lm (YAML 1.1)."
             yield Seen(
                 given.place,
                 what,

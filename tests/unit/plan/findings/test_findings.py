@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "S104": (settings(batch_size="zero"), "'zero'"),
     "S105": (settings(lora_layers="2"), "read as num_layers"),
     "S106": (settings(wandb="mine"), "not used"),
-    "S107": (settings(learning_rate="1e-4"), "'1e-4' to a YAML 1.1 reader"),
+    "S107": (settings(seed="010"), "8 to mlx-lm (YAML 1.1)"),
     "S108": (settings(lora_parameters="{rank: 4, scale: 2.0}"), "gives no dropout"),
     "S109": (settings(lora_parameters="{rank: 4, dropout: 0.0}"), "alpha 80"),
     "S110": (keys("self_attn.qkv"), "self_attn.qkv matches no layer"),
