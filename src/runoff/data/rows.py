@@ -172,7 +172,8 @@ def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str)
         fields = ", ".join(map(str, record)) or "none"
         raise DataError(
             f"{place}: has none of the fields messages, prompt and completion, or text (its fields: {fields}). "
-            "Rename them, or set chat_feature, prompt_feature, completion_feature or text_feature."
+            "Rename them, set chat_feature, prompt_feature, completion_feature or text_feature, or convert the file: "
+            "runoff data split."
         )
     tools = _tools(record.get("tools"), place)
     text = str(record[settings.text_feature]) if kind == "text" else None

@@ -52,7 +52,7 @@ def survey(folder: Path, settings: Settings) -> Survey:
     files: dict[Split, Path] = {split: folder / f"{split}.jsonl" for split in SPLITS}
     present = {split: path for split, path in files.items() if path.exists()}
     if not present:
-        raise DataError(f"{folder}: has no train.jsonl, valid.jsonl or test.jsonl. To make them: runoff data split.")
+        raise DataError(_without_splits(folder))
     sets: list[RowSet] = []
     problems: list[RowProblem] = []
     for split, path in present.items():
@@ -63,13 +63,37 @@ def survey(folder: Path, settings: Settings) -> Survey:
     return Survey(folder, tuple(sets), tuple(problems))
 
 
+def _without_splits(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder}: no such folder. It is the one that holds train.jsonl, valid.jsonl and test.jsonl."
+    if not folder.is_dir():
+        return f"{folder}: is a file; data names the folder that holds train.jsonl."
+    rows = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jsonl", ".json", ".csv"))
+    from_what = f"runoff data split {rows[0]} --out data-split" if rows else "runoff data split"
+    return f"{folder}: has no train.jsonl, valid.jsonl or test.jsonl. To make them: {from_what}."
+
+
 def _read(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:
     try:
         return load_rows(path, settings, split), []
     except DataError as error:
+        whole = _wrong_as_a_whole(path) if path.is_file() else ""
+        if whole:
+            return RowSet(split, str(path), ()), [RowProblem("row", str(path), f"{path}: {whole}")]
         if path.is_file() and path.stat().st_size:
             return _read_each(path, split, settings)
         return RowSet(split, str(path), ()), [RowProblem("row", str(path), str(error))]
+
+
+def _wrong_as_a_whole(path: Path) -> str:
+    """What one sentence says of the file, where each line would be wrong for the same reason."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "is UTF-16 text. Save the file as UTF-8."
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        return f"is one JSON list, not one object a line. Rename it to {path.stem}.json; runoff data split reads that."
+    return ""
 
 
 def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:

@@ -115,8 +115,8 @@ def test_a_turn_may_call_a_tool_instead_of_speaking(tmp_path: Path) -> None:
         ),
         (
             {},
-            "has none of the fields messages, prompt and completion, or text (its fields: none). Rename them, or set "
-            "chat_feature, prompt_feature, completion_feature or text_feature.",
+            "has none of the fields messages, prompt and completion, or text (its fields: none). Rename them, set "
+            "chat_feature, prompt_feature, completion_feature or text_feature, or convert the file: runoff data split.",
         ),
     ],
 )

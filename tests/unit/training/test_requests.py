@@ -127,7 +127,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "unknown fields": (
         b'{"instruction": "a", "output": "b"}\n',
         "{file}:1: has none of the fields messages, prompt and completion, or text (its fields: instruction, output). "
-        "Rename them, or set chat_feature, prompt_feature, completion_feature or text_feature.",
+        "Rename them, set chat_feature, prompt_feature, completion_feature or text_feature, or convert the file: "
+        "runoff data split.",
     ),
     "assistant turn missing": (
         GOOD + b'\n{"messages": [{"role": "user", "content": "And now?"}]}\n',

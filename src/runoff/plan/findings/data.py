@@ -22,18 +22,23 @@ def _splits(draft: Draft) -> Iterator[tuple[str, SplitFacts]]:
 
 
 def _row_problems(draft: Draft, kind: str, why: str, fix: str = "") -> Iterator[Seen]:
-    found = [problem for problem in draft.rows.problems if problem.kind == kind]
-    for problem in found[:5]:
-        yield Seen(problem.place, problem.text.removeprefix(f"{problem.place}: "), why, fix)
-    if len(found) > 5:
-        yield Seen(found[5].place, f"{len(found) - 5:,} more rows have the same problem, from here on.", why, fix)
+    found: dict[str, list[str]] = {}
+    for problem in draft.rows.problems:
+        if problem.kind == kind:
+            found.setdefault(problem.text.removeprefix(f"{problem.place}: "), []).append(problem.place)
+    for text, places in list(found.items())[:5]:
+        more = f" {count_of(len(places) - 1, 'more row')} in the same way." if len(places) > 1 else ""
+        yield Seen(places[0], text + more, why, fix)
+    rest = [place for places in list(found.values())[5:] for place in places]
+    if rest:
+        yield Seen(rest[0], f"{count_of(len(rest), 'more row')} can't be used, from here on.", why, fix)
 
 
 @check("D301", "error")
 def row_that_cant_be_read(draft: Draft) -> Iterator[Seen]:
     """A row is not JSON, not UTF-8, or has none of the fields of a known format.
 
-    All such rows are listed, not the first.
+    All such rows are counted, and what is wrong with them is said once.
     """
     yield from _row_problems(draft, "row", "No run can start with it.")
 
@@ -44,7 +49,7 @@ def last_message_not_the_assistants(draft: Draft) -> Iterator[Seen]:
 
     mlx-lm trains on such a row; with mask_prompt it takes the last message, whoever's it is, for the answer.
     """
-    yield from _row_problems(draft, "last message", "There is no answer to learn in it.")
+    yield from _row_problems(draft, "last message", "mlx-lm trains on it all the same.")
 
 
 @check("D303", "error")

@@ -1,0 +1,52 @@
+"""Folders that are no data folders, and files that are wrong as a whole: one sentence each, with what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.runs import chat_row, write_rows
+
+from runoff.config import Settings
+from runoff.data.survey import survey
+from runoff.errors import DataError
+from runoff.plan import check_data
+
+
+def complaint(folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        survey(folder, Settings())
+    return str(caught.value)
+
+
+def test_what_is_no_data_folder_says_what_it_is(tmp_path: Path) -> None:
+    assert complaint(tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: no such folder.")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("prompt,completion\na,b\n")
+    assert complaint(rows) == f"{rows}: is a file; data names the folder that holds train.jsonl."
+    assert complaint(tmp_path).endswith(f"To make them: runoff data split {rows} --out data-split.")
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (json.dumps([{"prompt": "a", "completion": "b"}] * 9, indent=1).encode(), "is one JSON list, not one object"),
+        (
+            '{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "d"}\n'.encode("utf-16"),
+            "is UTF-16 text.",
+        ),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole_is_said_once(raw: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_bytes(raw)
+    (problem,) = survey(tmp_path, Settings()).problems
+    assert problem.text.startswith(f"{tmp_path / 'train.jsonl'}: {sentence}")
+
+
+def test_rows_that_are_wrong_alike_are_one_finding(tmp_path: Path) -> None:
+    alpaca = [{"instruction": "a", "output": str(number)} for number in range(9)]
+    write_rows(tmp_path / "train.jsonl", [chat_row(0), *alpaca, {"prompt": 1, "completion": "b"}])
+    found = [found for found in check_data(tmp_path).looked.findings if found.code == "D301"]
+    assert [one.place for one in found] == [f"{tmp_path / 'train.jsonl'}:{line}" for line in (2, 11)]
+    assert found[0].what.endswith("or convert the file: runoff data split. 8 more rows in the same way.")
