@@ -57,16 +57,16 @@ _IN_UPDATES = {
     "max_steps": "iters",
 }
 _AS_THEY_ARE = (
-    "modules_to_save", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights", "bias", "lora_bias",
+    "modules_to_save", "rank_pattern", "alpha_pattern", "init_lora_weights", "bias", "lora_bias",
     "exclude_modules", "target_parameters", "layers_pattern", "layer_replication", "trainable_token_indices",
     "lr_scheduler_type", "lr_scheduler", "warmup_steps", "warmup_ratio", "weight_decay", "neftune_noise_alpha",
     "packing", "sample_packing", "train_on_inputs", "load_in_4bit", "load_in_8bit", "bf16", "fp16", "adam_beta1",
     "adam_beta2", "adam_epsilon", "group_by_length",
 )  # fmt: skip
-"""What changes the training and has no name of ours is shown under its own, unless it is off."""
+"""What changes the training and has no name of ours is shown under its own, where a file says it."""
 _BOOKKEEPING = (
     "peft_type", "peft_version", "task_type", "inference_mode", "auto_mapping", "revision", "parent_library",
-    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_dora", "layers_to_transform",
+    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_rslora", "use_dora", "layers_to_transform",
     "total_steps", "output_dir",
 )  # fmt: skip
 """Judged on their own, or of no concern to the training."""
@@ -106,16 +106,11 @@ def _other_keys(sources: Sources, result: Effective) -> None:
     unread = []
     for key in sources.keys:
         told = sources.first(key)
-        off = (
-            told.value in (None, False, "", "none")
-            or told.value in ([], {})
-            or (key, told.value) == ("init_lora_weights", True)
-        )
-        if off or key in (*_NAMES, *_NAMES.values(), *_IN_UPDATES, *_BOOKKEEPING):
+        if key in (*_NAMES, *_NAMES.values(), *_IN_UPDATES, *_BOOKKEEPING):
             continue
         if key in _AS_THEY_ARE:
             result.settings[key] = result.choose(key, sources) or Value.unknown(_UNKNOWN)
-        else:
+        elif told.value not in (None, False, "") and told.value not in ([], {}):
             unread.append(key)
     if unread:
         more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""

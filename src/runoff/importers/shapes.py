@@ -40,7 +40,7 @@ def shape_counts(evidence: Evidence) -> dict[str, Value]:
         if numbers
         else missing({"rank": rank, "scale": scale})
     )
-    if numbers and evidence.setting("use_rslora") is True:
+    if numbers and "the root of" in (counts["scale"].origin.why or ""):
         asked = round(scale * math.sqrt(rank), 6)
         counts["alpha"] = replace(counts["alpha"], declared=asked)  # rsLoRA divides it by the root of the rank
     return counts

@@ -32,10 +32,11 @@ def test_what_has_no_name_of_ours_is_shown_or_named(tmp_path: Path) -> None:
     body = PEFT | {"modules_to_save": ["lm_head"], "init_lora_weights": "pissa", "brand_new": 3, "revision": None}
     run = one(tmp_path, write(tmp_path / "a" / "adapter_config.json", body))
     assert (setting(run, "modules_to_save").value, setting(run, "init_lora_weights").value) == (["lm_head"], "pissa")
-    assert "bias" not in run.merged.plan.settings
+    assert setting(run, "bias").value == "none"
     assert run.merged.plan.notes == ("Keys that are not interpreted here: brand_new.",)
     plain = one(tmp_path, write(tmp_path / "b" / "adapter_config.json", PEFT))
-    assert (plain.merged.plan.notes, "init_lora_weights" in plain.merged.plan.settings) == ((), False)
+    assert (plain.merged.plan.notes, setting(plain, "init_lora_weights").value) == ((), True)
+    assert "modules_to_save" not in plain.merged.plan.settings
 
 
 def test_alpha_under_rslora_is_shown_beside_the_one_asked_for(tmp_path: Path) -> None:
