@@ -66,8 +66,8 @@ _AS_THEY_ARE = (
 """What changes the training and has no name of ours is shown under its own, where a file says it."""
 _BOOKKEEPING = (
     "peft_type", "peft_version", "task_type", "inference_mode", "auto_mapping", "revision", "parent_library",
-    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_rslora", "use_dora", "layers_to_transform",
-    "total_steps", "output_dir",
+    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_rslora", "use_dora",
+    "layers_to_transform", "total_steps", "output_dir",
 )  # fmt: skip
 """Judged on their own, or of no concern to the training."""
 _NAMED = 12

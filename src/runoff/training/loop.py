@@ -150,7 +150,8 @@ class Loop:
             if reason:
                 break
         status: Literal["finished", "interrupted"] = "interrupted" if reason.startswith("stopped by") else "finished"
-        return self._end(status, reason or f"all {settings.iters} iterations were made")
+        whole = "the one iteration was made" if settings.iters == 1 else f"all {settings.iters} iterations were made"
+        return self._end(status, reason or whole)
 
     def _batches(self) -> Iterator[Batch]:
         """Micro-batches from where the run is to its end."""
