@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,15 @@ def without_adapter(root: Path, identity: dict[str, Any]) -> Report:
     """The second run has no weights."""
     runs = [make_run(root, "a"), make_run(root, "b", Told(identity=identity))]
     rmtree(runs[1].folder.adapter)
+    return report_on(*runs)
+
+
+def changed_evaluation(root: Path, *, change: bool) -> Report:
+    """The rows of one evaluation may have been touched after it was stored."""
+    runs = [make_run(root, name, losses=LOSSES) for name in "ab"]
+    if change:
+        place = next(runs[1].folder.evaluation("").glob("*/rows.jsonl"))
+        place.write_text(place.read_text() + "\n")
     return report_on(*runs)
 
 
@@ -243,6 +253,28 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         "The adapter that was kept is the one after iteration 10.",
         lambda root: made(root, told=validations(0.0, 0.3, kept=10, planned=2)),
         lambda root: made(root, told=validations(0.3, 0.0, kept=20, planned=2)),
+    ),
+    "losses that are no numbers": (
+        "b: 2 reported losses are not numbers (nan or inf).",
+        lambda root: made(
+            root, told=Told(metrics=(*METRICS, *(replace(METRICS[1], nats_per_target_token=math.nan),) * 2))
+        ),
+        made,
+    ),
+    "test rows that are other rows": (
+        "the stored test rows of b are not those of a; evaluate both again",
+        lambda root: made(root, {"a": LOSSES, "b": LOSSES[:60]}),
+        made,
+    ),
+    "an evaluation that was changed": (
+        "Evaluate it again.",
+        lambda root: changed_evaluation(root, change=True),
+        lambda root: changed_evaluation(root, change=False),
+    ),
+    "by source": (
+        "source 3 | ",
+        made,
+        lambda root: made(root, {"a": LOSSES[:10], "b": LOSSES[:10] + 0.1}),
     ),
     "examples without answers": (
         "No answers were generated to show beside them.",
