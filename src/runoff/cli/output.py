@@ -42,6 +42,8 @@ def _plain(text: str) -> Text:
 
 def show_plan(plan: Plan) -> None:
     """What will happen, and the findings."""
+    from runoff.plan.findings.check import count_of
+
     counts = plan.counts
     table = Table(title="Plan", title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -49,15 +51,17 @@ def show_plan(plan: Plan) -> None:
     rows = {
         "rows": f"{plan.data.train.rows} train, {plan.data.valid.rows if plan.data.valid else 'no'} valid",
         "target tokens": f"{number_text(counts.target_tokens_per_epoch)} an epoch",
-        "length": f"{number_text(counts.iterations)} iterations of {plan.settings.batch_size} rows = "
-        f"{counts.epochs:.2f} epochs = {number_text(counts.optimizer_updates)} optimizer updates of "
-        f"{counts.effective_batch_rows} rows",
+        "length": f"{count_of(counts.iterations, 'iteration')} of {count_of(plan.settings.batch_size, 'row')} = "
+        f"{counts.epochs:.2f} epochs = {count_of(counts.optimizer_updates, 'optimizer update')} of "
+        f"{count_of(counts.effective_batch_rows, 'row')}",
         "learning rate": f"{counts.first_learning_rate:g} at the first update, "
         f"{counts.last_learning_rate:g} at the last",
         "adapter": f"{plan.adapter} on {len(plan.adapter.blocks)} of {plan.model.blocks} blocks",
         "trainable": f"{number_text(plan.adapter.trainable_parameters)} of "
         f"{number_text(plan.model.parameters)} parameters",
-        "validation": f"{counts.validations} times {counts.validation_rows} rows" if counts.validations else "none",
+        "validation": f"{count_of(counts.validations, 'time')} {count_of(counts.validation_rows, 'row')}"
+        if counts.validations
+        else "none",
     }
     for key, value in rows.items():
         table.add_row(key, value)

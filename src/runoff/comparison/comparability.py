@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from runoff.comparison.evidence import Evidence
 from runoff.comparison.facts import Sentence, Side, both, listed
+from runoff.plan.findings.check import count_of
 
 __all__ = ["CHECKS", "Check", "check_all"]
 
@@ -60,7 +61,7 @@ def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
         return
     left_out = evidence.test["left_out"]
     place, rows = evidence.test["place"], evidence.test["rows"]
-    text = f"{both(len(sides)).capitalize()} runs were scored on the same {rows} rows of {place}."
+    text = f"{both(len(sides)).capitalize()} runs were scored on the same {count_of(rows, 'row')} of {place}."
     if left_out:
         runs = listed(sorted(set(left_out.values())))
         more = f"{len(left_out)} more {'row was' if len(left_out) == 1 else 'rows were'} left out"
@@ -172,7 +173,7 @@ def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]
         text = f"The training rows differ ({_each(rows)} rows), so the data may be the cause of a difference"
         yield Check("training rows", "warning", Sentence(f"{text}{_same_path(sides)}.", cites))
     else:
-        text = f"The training rows are the same {next(iter(rows.values()))} rows."
+        text = f"The training rows are the same {count_of(next(iter(rows.values())) or 0, 'row')}."
         yield Check("training rows", "ok", Sentence(text, cites))
 
 

@@ -18,6 +18,7 @@ from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
+from runoff.plan.findings.check import count_of
 
 __all__ = ["Gate", "GateResult", "gate"]
 
@@ -88,7 +89,8 @@ def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:
         text = f"{label} passes by held-out loss: it gives every answer the same as {baseline}."
         return Gate.PASS, Sentence(text, cites)
     if ends is None or pair.clusters < minimum_clusters_for():
-        text = f"{label}: {pair.clusters} sources are too few to hold it against {baseline}."
+        are = "is" if pair.clusters == 1 else "are"
+        text = f"{label}: {count_of(pair.clusters, 'source')} {are} too few to hold it against {baseline}."
         return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
     if ends[1] < margin:
         by = f"it is worse than {baseline}'s by less than {margin:g} {loss.unit}, if at all"

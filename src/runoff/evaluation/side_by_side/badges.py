@@ -16,6 +16,7 @@ from runoff.evaluation.measures.claims import Quantity, polarity, quantities
 from runoff.evaluation.measures.copying import TrainingSpans, training_spans
 from runoff.evaluation.measures.length import author_range
 from runoff.evaluation.measures.texts import words
+from runoff.plan.findings.check import count_of
 
 __all__ = ["BADGES", "Badge", "Ground", "badges", "grounds"]
 
@@ -60,7 +61,7 @@ Rule = Callable[[Ground, Answer], Iterator[str]]
 
 def _no_stop(_: Ground, answer: Answer) -> Iterator[str]:
     if never_stops(answer):
-        yield f"after {len(answer.tokens)} tokens" if answer.tokens else ""
+        yield f"after {count_of(len(answer.tokens), 'token')}" if answer.tokens else ""
 
 
 def _loop(_: Ground, answer: Answer) -> Iterator[str]:
@@ -113,7 +114,7 @@ def _length(ground: Ground, answer: Answer) -> Iterator[str]:
     low, high = ground.lengths
     count = len(words(answer.text))
     if not low <= count <= high:
-        yield f"{count} words; the author writes {low:.0f} to {high:.0f}"
+        yield f"{count_of(count, 'word')}; the author writes {low:.0f} to {high:.0f}"
 
 
 def _failed(ground: Ground, answer: Answer) -> Iterator[str]:

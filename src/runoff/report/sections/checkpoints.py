@@ -115,7 +115,9 @@ def _end(found: CurveFacts) -> Iterator[Block]:
     text = f"{found.label}: the validation loss went from {values}"
     if found.rise.clusters < minimum_clusters_for():
         ends = interval_text(*(found.rise.interval(0.95) or (None, None)), signed=True)
-        yield Paragraph(f"{text} (95 % interval {ends}); of {found.rise.clusters} sources, too few for a test.", cites)
+        yield Paragraph(
+            f"{text} (95 % interval {ends}); of {count_of(found.rise.clusters, 'source')}, too few for a test.", cites
+        )
     else:
         yield Paragraph(f"{text}, which these rows can't tell from no change (p {p}).", cites)
 

@@ -271,6 +271,11 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: changed_evaluation(root, change=True),
         lambda root: changed_evaluation(root, change=False),
     ),
+    "one row is one": (
+        "Both runs were scored on the same 1 row of data/test.jsonl.",
+        lambda root: made(root, {"a": LOSSES[:1], "b": LOSSES[:1]}),
+        lambda root: made(root, {"a": LOSSES[:2], "b": LOSSES[:2]}),
+    ),
     "by source": (
         "source 3 | ",
         made,
