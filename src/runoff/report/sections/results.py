@@ -206,7 +206,7 @@ def _winner(one: Yardstick) -> str:
     beaten = [label for label in one.values if label != leader and label not in one.not_worse]
     ahead = [label for label in beaten if one.between(leader, label) is Outcome.BETTER]
     if ahead:
-        return f"{leader} better than {', '.join(ahead)}"
+        return f"{leader} better than {listed(ahead)}"
     return "no difference detectable"
 
 
