@@ -6,6 +6,7 @@ adapters. The trunk (the blocks below the lowest adapted one) never changes, get
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine", "open_torch"]
 
+PRODUCTS = "256"
+"""Shapes of products that oneDNN keeps code for, half a megabyte each. Batches differ: its own 1,024 would fill up."""
+
 
 def open_torch(folder: Path, *, dtype: str, lean: bool = True) -> TorchBase:
     """Load a model folder on the best device at hand. Without `lean`, the libraries' own code computes everything.
@@ -45,6 +49,7 @@ def open_torch(folder: Path, *, dtype: str, lean: bool = True) -> TorchBase:
     Raises:
         ModelError: transformers can't load it.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRODUCTS)
     device = _device()
     chosen = _dtype(dtype, device)
     transformers.utils.logging.set_verbosity_error()

@@ -122,3 +122,23 @@ def test_head_without_targets() -> None:
     head, nothing = PlainHead(normal(7, 16)), torch.zeros(0, dtype=torch.long)
     assert token_nats(normal(0, 16), head, nothing).shape == (0,)
     assert summed_nats(normal(0, 16).requires_grad_(), head, nothing).item() == 0.0
+
+
+def test_head_says_so_where_a_state_is_no_number() -> None:
+    """Nothing else does: the sum of a row that overflows is done again, one that is no number stays none."""
+    hidden = normal(3, 16)
+    hidden[1] = float("nan")
+    nats = token_nats(hidden, PlainHead(normal(7, 16)), torch.arange(3))
+    assert nats.isnan().tolist() == [False, True, False]
+
+
+def test_head_adds_up_what_one_targets_logit_can_not_hold() -> None:
+    """One logit 200 above the target's: e^200 is no float32."""
+    weight = torch.tensor([[0.0], [1.0], [-1.0]])
+    hidden = torch.tensor([[200.0], [1.0]]).requires_grad_()
+    nats = summed_nats(hidden, PlainHead(weight), torch.tensor([0, 0]))
+    expected = 200 + torch.logsumexp(torch.tensor([0.0, 1.0, -1.0]), 0).item()
+    assert nats.item() == pytest.approx(expected, rel=1e-6)
+    nats.backward()
+    assert hidden.grad is not None
+    assert hidden.grad[0].item() == pytest.approx(1.0)
