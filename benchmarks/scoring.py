@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.contenders.answerers import ANSWERERS, ANSWERING_RUNS
 from benchmarks.contenders.scorers import HARNESS, PAIRS, SCORED_RUNS, SCORERS
 from benchmarks.job import Job, read_job
-from runoff.engines.adapters import write_peft
+from runoff.engines.adapters.folders import write_peft
 from runoff.plan import LoraSpec, layout, read_model_facts
 
 __all__ = ["run"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runoff.config.document import settings_document
-from runoff.engines.adapter_document import adapter_document
+from runoff.engines.adapters.document import adapter_document
 from runoff.evaluation.measures.document import measures_page
 from runoff.plan.findings import docs as findings_document
 from runoff.report.json_report import schema

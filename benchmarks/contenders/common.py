@@ -19,7 +19,7 @@ from benchmarks.job import Job, read_job
 from runoff.config import Settings
 from runoff.data import Encoded, encode_for_scoring, encode_for_training, load_dataset, load_tokenizer
 from runoff.engines import open_base
-from runoff.engines.adapters import read_adapter
+from runoff.engines.adapters.folders import read_adapter
 from runoff.engines.scoring import mean_loss, score_batches, scoring_batches
 from runoff.plan import read_model_facts
 

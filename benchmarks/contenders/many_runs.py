@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks.job import Job
 from runoff.data import Encoded, encode_for_scoring, load_rows, load_tokenizer
 from runoff.engines import Base, Engine
-from runoff.engines.adapters import read_adapter
+from runoff.engines.adapters.folders import read_adapter
 from runoff.plan import read_model_facts
 
 __all__ = ["Done", "attached", "examples", "library_dtype", "library_model", "prompts"]

@@ -32,7 +32,7 @@ def _base(model: Path, engine: str) -> Base:
     dtype = os.environ.get("RUNOFF_BENCH_DTYPE", "auto")
     if engine != "torch" or os.environ.get("RUNOFF_BENCH_LEAN") != "off":
         return open_base(model, engine=engine, dtype=dtype)
-    from runoff.engines.torch_engine import open_torch
+    from runoff.engines.torch.loading import open_torch
 
     return open_torch(model, dtype=dtype, lean=False)
 

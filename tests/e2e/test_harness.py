@@ -10,7 +10,7 @@ import pytest
 from tests.support.fake_engine import FakeBase
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
-from runoff.engines.adapters import read_lora, write_mlx, write_peft
+from runoff.engines.adapters.folders import read_lora, write_mlx, write_peft
 from runoff.engines.harness import INSTALL
 from runoff.evaluation import Evaluation, evaluate, load_evaluations
 from runoff.evaluation.harness import DIMENSION, run_harness

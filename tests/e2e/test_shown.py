@@ -13,7 +13,7 @@ import pytest
 from runoff.comparison import Aim, compare, verdict
 from runoff.config import parse_config
 from runoff.engines import open_base
-from runoff.engines.adapters import read_lora, write_peft
+from runoff.engines.adapters.folders import read_lora, write_peft
 from runoff.evaluation import Answering, Evaluation, evaluate, held_out_loss
 from runoff.plan import read_model_facts
 from runoff.runs import Run, load_run

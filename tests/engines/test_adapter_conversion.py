@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from runoff.cli.main import run
-from runoff.engines.adapters import write_mlx, write_peft
+from runoff.engines.adapters.folders import write_mlx, write_peft
 from runoff.plan import read_model_facts
 from tests.engines.support import lora_spec_for, open_any, trained
 

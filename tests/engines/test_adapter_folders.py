@@ -10,7 +10,7 @@ import pytest
 
 from runoff.data import Batch
 from runoff.engines import Vector
-from runoff.engines.adapters import read_lora, write_mlx, write_peft
+from runoff.engines.adapters.folders import read_lora, write_mlx, write_peft
 from runoff.plan import LoraSpec, layout, read_model_facts
 from tests.engines.support import at_targets, batch_of, lora_spec_for, open_any, peft_nats, trained
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from runoff.data import Batch
-from runoff.engines.adapters import write_mlx, write_peft
+from runoff.engines.adapters.folders import write_mlx, write_peft
 from runoff.errors import EngineError
 from runoff.plan import LoraSpec
 from tests.engines.support import batch_of, gradient_of, open_any, peft_nats, slope, spec_for, trained

@@ -9,7 +9,7 @@ import pytest
 
 from runoff.data import Forked, make_batch
 from runoff.engines import Base
-from runoff.engines.tensor_files import rounded
+from runoff.engines.adapters.tensor_files import rounded
 from tests.engines.support import (
     ENGINES,
     batch_of,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runoff.engines.adapter_conversion import convert_adapter
-from runoff.engines.adapters import read_adapter, read_lora, write_mlx
+from runoff.engines.adapters.conversion import convert_adapter
+from runoff.engines.adapters.folders import read_adapter, read_lora, write_mlx
 from runoff.errors import ConfigError, ModelError
 from runoff.evaluation import evaluate
 from runoff.importers import import_runs

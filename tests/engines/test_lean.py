@@ -15,8 +15,9 @@ from tests.engines.test_architectures import ARCHITECTURES, COMMON
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from runoff.engines.torch_engine import TorchBase, TorchEngine, open_torch  # noqa: E402
-from runoff.engines.torch_recognized import BOUND, Unrecognized, recognize  # noqa: E402
+from runoff.engines.torch.engine import TorchBase, TorchEngine  # noqa: E402
+from runoff.engines.torch.loading import open_torch  # noqa: E402
+from runoff.engines.torch.recognized import BOUND, Unrecognized, recognize  # noqa: E402
 
 LOUDER = 1 + 10 * BOUND
 LEAN = ("llama", "qwen2", "qwen3", "mistral", "smollm3")

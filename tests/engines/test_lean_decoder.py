@@ -10,15 +10,16 @@ import numpy.typing as npt
 import pytest
 
 from runoff.engines.generation import Sampling, generate
-from runoff.engines.torch_recognized import BOUND
+from runoff.engines.torch.recognized import BOUND
 from tests.engines.support import example, spec_for, trained
 from tests.engines.test_lean import made
 
 torch = pytest.importorskip("torch")
 
-from runoff.engines.torch_decoder import TorchDecoder  # noqa: E402
-from runoff.engines.torch_engine import TorchBase, TorchEngine, open_torch  # noqa: E402
-from runoff.engines.torch_lean_decoder import LeanDecoder, Packed  # noqa: E402
+from runoff.engines.torch.decoder import TorchDecoder  # noqa: E402
+from runoff.engines.torch.engine import TorchBase, TorchEngine  # noqa: E402
+from runoff.engines.torch.lean_decoder import LeanDecoder, Packed  # noqa: E402
+from runoff.engines.torch.loading import open_torch  # noqa: E402
 
 RECOGNIZED: dict[str, dict[str, Any]] = {
     "llama": {},

@@ -153,7 +153,7 @@ def test_logits_never_stand_in_memory_whole() -> None:
     """4,096 rows of a vocabulary of 8,192 would be 134 MB, and as much again for their gradient."""
     import mlx.core as mx
 
-    from runoff.engines.mlx_head import nats_and_gradient
+    from runoff.engines.mlx.head import nats_and_gradient
 
     hidden, weight = mx.random.normal((4096, 16)), mx.random.normal((8192, 16))
     targets = mx.random.randint(0, 8192, (4096,))

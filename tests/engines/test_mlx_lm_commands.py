@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from runoff.engines import open_base
-from runoff.engines.adapters import read_adapter
+from runoff.engines.adapters.folders import read_adapter
 from runoff.plan import read_model_facts
 from runoff.training import train
 from tests.engines.support import batch_of, nats_of

@@ -14,7 +14,7 @@ import pytest
 from runoff.config import Settings, load_config
 from runoff.data import Batch, Encoded, make_batch
 from runoff.engines import Engine, Vector
-from runoff.engines.adapters import write_mlx
+from runoff.engines.adapters.folders import write_mlx
 from runoff.plan import learning_rate
 from runoff.training import prepare, train
 from runoff.training.loop import initial_parameters

@@ -13,7 +13,7 @@ import pytest
 
 from runoff.data import Encoded, Forked, make_batch
 from runoff.engines import Base, Engine, Vector
-from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.adapters.folders import read_adapter, write_mlx, write_peft
 from runoff.engines.generation import Sampling, generate
 from runoff.engines.scoring import ScoredForked, score_alone, scoring_batches
 from runoff.plan import AdapterSpec, LoraSpec, read_model_facts
@@ -100,7 +100,7 @@ def test_slot_base_is_the_models_own_output(tiny: Path, tmp_path: Path) -> None:
     To the bit where transformers' code computes the blocks, and to rounding where Runoff's own does.
     """
     transformers = pytest.importorskip("transformers")
-    from runoff.engines.torch_engine import open_torch
+    from runoff.engines.torch.loading import open_torch
 
     model = transformers.AutoModelForCausalLM.from_pretrained(tiny, dtype="float32").eval()
     for lean in (False, True):

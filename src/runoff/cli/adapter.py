@@ -38,7 +38,7 @@ def convert(
 ) -> None:
     """Write an adapter in the other library's format; what can't be carried over is refused by name."""
     from runoff.cli.output import say
-    from runoff.engines.adapter_conversion import base_of, convert_adapter
+    from runoff.engines.adapters.conversion import base_of, convert_adapter
     from runoff.models import get_model
     from runoff.plan import read_model_facts
 

@@ -17,8 +17,8 @@ from runoff.errors import EngineError
 __all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_base"]
 
 _ENGINES = {
-    "torch": ("runoff.engines.torch_engine", "open_torch", ("torch", "transformers", "peft")),
-    "mlx": ("runoff.engines.mlx_engine", "open_mlx", ("mlx", "mlx_lm")),
+    "torch": ("runoff.engines.torch.loading", "open_torch", ("torch", "transformers", "peft")),
+    "mlx": ("runoff.engines.mlx.engine", "open_mlx", ("mlx", "mlx_lm")),
 }
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runoff.engines.adapters import read_lora, write_peft
+from runoff.engines.adapters.folders import read_lora, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
 from runoff.errors import ModelError, RunoffError
 from runoff.estimates.estimate import Estimate, mean, rate

@@ -13,7 +13,7 @@ from typing import Any
 
 from runoff.data import Tokenizer, load_tokenizer
 from runoff.engines import Base, Engine, Vector, open_base
-from runoff.engines.adapters import read_adapter
+from runoff.engines.adapters.folders import read_adapter
 from runoff.errors import RunError, RunoffError
 from runoff.models import recorded_model
 from runoff.plan import AdapterSpec, ModelFacts, read_model_facts

@@ -20,7 +20,7 @@ from runoff.plan.model_facts import ModelFacts
 __all__ = ["MemoryPart", "batch_tokens", "checkpoint_bytes", "memory_parts"]
 
 HEAD_ROWS = 256
-"""Rows of logits that the head holds at once (engines/torch_head.py, CHUNK_ROWS)."""
+"""Rows of logits that the head holds at once (engines/torch/head.py, PlainHead.rows)."""
 
 _KEPT_WITH_CHECKPOINTS = 14
 """Values of d a token and block, with what the allocator does not give back."""

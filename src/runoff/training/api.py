@@ -19,7 +19,7 @@ from typing import Any
 from runoff.config import Config
 from runoff.data import Tokenizer, load_dataset, load_tokenizer
 from runoff.engines import Base, open_base
-from runoff.engines.adapters import read_adapter, write_mlx, write_peft
+from runoff.engines.adapters.folders import read_adapter, write_mlx, write_peft
 from runoff.engines.base import EngineFacts
 from runoff.engines.parallel import ParallelEngine
 from runoff.engines.ranks import Ranks, open_ranks

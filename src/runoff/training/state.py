@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from runoff.engines.adapters.tensor_files import write_tensors
 from runoff.engines.base import Vector
-from runoff.engines.tensor_files import write_tensors
 from runoff.errors import RunError
 
 __all__ = ["Checkpoint", "Progress", "load_checkpoint", "load_snapshot", "save_checkpoint", "save_snapshot"]

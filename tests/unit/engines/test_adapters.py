@@ -14,8 +14,8 @@ import pytest
 import safetensors.numpy
 from tests.support.tiny import make_tiny_model
 
-from runoff.engines.adapter_refusals import PEFT_REFUSALS
-from runoff.engines.adapters import read_adapter, read_lora, write_mlx, write_peft
+from runoff.engines.adapters.folders import read_adapter, read_lora, write_mlx, write_peft
+from runoff.engines.adapters.refusals import PEFT_REFUSALS
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
 from runoff.models.safetensors_file import write_safetensors

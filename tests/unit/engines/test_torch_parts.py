@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 torch = pytest.importorskip("torch")
 
-from runoff.engines.torch_attention import QUERIES, attend, attend_backward  # noqa: E402
-from runoff.engines.torch_head import PlainHead, summed_nats, token_nats  # noqa: E402
-from runoff.engines.torch_layers import Norm, gated, gated_backward  # noqa: E402
+from runoff.engines.torch.attention import QUERIES, attend, attend_backward  # noqa: E402
+from runoff.engines.torch.head import PlainHead, summed_nats, token_nats  # noqa: E402
+from runoff.engines.torch.layers import Norm, gated, gated_backward  # noqa: E402
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.fake_engine import FakeBase
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
-from runoff.engines.adapters import write_mlx
+from runoff.engines.adapters.folders import write_mlx
 from runoff.engines.harness import TaskScore
 from runoff.evaluation import evaluate, harness
 from runoff.evaluation.harness import run_harness

@@ -14,7 +14,7 @@ from tests.support.runs import fake_train, make_config, without_times
 
 import runoff.training.api as api
 from runoff.data import load_tokenizer
-from runoff.engines.adapters import write_mlx, write_peft
+from runoff.engines.adapters.folders import write_mlx, write_peft
 from runoff.errors import ConfigError, EngineError, ModelError, RunError
 from runoff.plan import read_model_facts
 from runoff.runs import load_run

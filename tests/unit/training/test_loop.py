@@ -204,7 +204,7 @@ def test_a_full_disk_while_saving_ends_with_the_sentence_and_a_good_checkpoint(
     import errno
 
     from runoff import files
-    from runoff.engines import tensor_files
+    from runoff.engines.adapters import tensor_files
 
     real, saves = files.write_parts, []
 

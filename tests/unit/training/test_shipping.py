@@ -8,7 +8,7 @@ import numpy as np
 from tests.support.runs import fake_train, make_config, make_data, of_kind
 from tests.support.scripted import ScriptedBase
 
-from runoff.engines.adapters import read_adapter
+from runoff.engines.adapters.folders import read_adapter
 from runoff.engines.base import Vector
 from runoff.runs import Run
 from runoff.training.state import load_checkpoint, load_snapshot

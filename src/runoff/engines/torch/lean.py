@@ -1,7 +1,7 @@
 """The lean pass: Llama-like decoder blocks, forward and backward, over packed rows.
 
 Owns: the arithmetic of one block and the order of blocks. It replaces the library's code only where a self-test agrees
-(torch_recognized.py). What it saves: padding, autograd's bookkeeping and copies, products that read the same input
+(recognized.py). What it saves: padding, autograd's bookkeeping and copies, products that read the same input
 again, and everything that torch's own CPU attention costs. Must not: know adapters' layout, heads or batches.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from runoff.engines.torch_attention import Kept, attend, attend_backward
-from runoff.engines.torch_layers import Linears, Norm, Patch, gated, gated_backward
+from runoff.engines.torch.attention import Kept, attend, attend_backward
+from runoff.engines.torch.layers import Linears, Norm, Patch, gated, gated_backward
 
 __all__ = ["Block", "Blocks", "HeadsKept", "PassKept", "Patches", "Rows"]
 

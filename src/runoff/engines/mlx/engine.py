@@ -23,10 +23,10 @@ from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_li
 from runoff.data import Batch, Encoded, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
-from runoff.engines.mlx_decoder import MlxDecoder
-from runoff.engines.mlx_head import log_chances, nats_and_gradient, rank, token_nats
-from runoff.engines.mlx_trained import key_of, replaced
-from runoff.engines.mlx_views import Blocks, own_head, resumed, run_blocks, seeded, states_below
+from runoff.engines.mlx.decoder import MlxDecoder
+from runoff.engines.mlx.head import log_chances, nats_and_gradient, rank, token_nats
+from runoff.engines.mlx.trained import key_of, replaced
+from runoff.engines.mlx.views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import ModelError

@@ -2,7 +2,7 @@
 
 Owns: names, shapes, transposes and scales of both formats. Must not: import a tensor library: safetensors and numpy
 suffice. PEFT stores A as (rank, in) and B as (out, rank); mlx-lm stores lora_a (in, rank) and lora_b (rank, out); ours
-are PEFT's shapes. What neither can hold for the other is in engines/adapter_refusals.py.
+are PEFT's shapes. What neither can hold for the other is in engines/adapters/refusals.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from runoff.engines.adapter_refusals import MLX_REFUSALS, PEFT_REFUSALS, refuse_config, refuse_tensor
+from runoff.engines.adapters.full import assemble_full, write_full
+from runoff.engines.adapters.refusals import MLX_REFUSALS, PEFT_REFUSALS, refuse_config, refuse_tensor
+from runoff.engines.adapters.tensor_files import Array, read_tensors, write_tensors
 from runoff.engines.base import Vector
-from runoff.engines.full_weights import assemble_full, write_full
-from runoff.engines.tensor_files import Array, read_tensors, write_tensors
 from runoff.errors import ModelError
 from runoff.files import write_json
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, ModelFacts, Slot, layout

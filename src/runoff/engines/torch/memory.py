@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from runoff.engines.torch_attention import by_onednn
+from runoff.engines.torch.attention import by_onednn
 
 __all__ = ["Memory"]
 
@@ -70,7 +70,7 @@ class Memory:
         """
         rows, kv_heads, columns, width = self.keys.shape
         self.keys[:, :, column], self.values[:, :, column] = k, v
-        keys = self.keys.flatten(0, 1).float()  # scores are float32, see torch_attention.py
+        keys = self.keys.flatten(0, 1).float()  # scores are float32, see attention.py
         with by_onednn(v.dtype):
             scores = torch.bmm(q.view(rows * kv_heads, -1, width), keys.mT)
         scores.view(rows, -1, columns).add_(mask)

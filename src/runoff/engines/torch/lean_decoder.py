@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from runoff.engines.torch_attention import attend
-from runoff.engines.torch_layers import gated
-from runoff.engines.torch_lean import Block, Blocks, Patches, Rows
-from runoff.engines.torch_memory import Memory
+from runoff.engines.torch.attention import attend
+from runoff.engines.torch.layers import gated
+from runoff.engines.torch.lean import Block, Blocks, Patches, Rows
+from runoff.engines.torch.memory import Memory
 
 __all__ = ["LeanDecoder", "Reader"]
 

@@ -1,12 +1,11 @@
 """The torch engine: transformers' model code and PEFT's adapter layers, or the lean pass where it gives the same.
 
-Owns: loading a base, splitting it into trunk and top, forward and backward. Must not: know runs, settings or files of
+Owns: splitting a base into trunk and top, forward and backward. Must not: know runs, settings or files of
 adapters. The trunk (the blocks below the lowest adapted one) never changes, gets no gradient, and can be kept.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 from collections.abc import Sequence
@@ -24,62 +23,20 @@ from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
-from runoff.engines.torch_decoder import TorchDecoder
-from runoff.engines.torch_full import OwnBlocks, lean_with, own_blocks, own_tensor
-from runoff.engines.torch_head import head_of, log_chances, ranked_nats, summed_nats, token_nats
-from runoff.engines.torch_layers import Adapted, Patch
-from runoff.engines.torch_lean import Blocks, Rows
-from runoff.engines.torch_lean_decoder import Reader
-from runoff.engines.torch_peft import adapter_tensor, inject
-from runoff.engines.torch_recognized import Unrecognized, recognize
-from runoff.engines.torch_views import above, below, final_states, recomputed
-from runoff.engines.trunk import State, TrunkStates, open_states
-from runoff.errors import ModelError
+from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, to_array
+from runoff.engines.torch.decoder import TorchDecoder
+from runoff.engines.torch.full import OwnBlocks, lean_with, own_blocks, own_tensor
+from runoff.engines.torch.head import head_of, log_chances, ranked_nats, summed_nats, token_nats
+from runoff.engines.torch.layers import Adapted, Patch
+from runoff.engines.torch.lean import Blocks, Rows
+from runoff.engines.torch.lean_decoder import Reader
+from runoff.engines.torch.peft import adapter_tensor, inject
+from runoff.engines.torch.recognized import Unrecognized, recognize
+from runoff.engines.torch.views import above, below, final_states, recomputed
+from runoff.engines.trunk import TrunkStates, open_states
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
-__all__ = ["TorchBase", "TorchEngine", "open_torch"]
-
-PRODUCTS = "256"
-"""Shapes of products that oneDNN keeps code for, half a megabyte each. Batches differ: its own 1,024 would fill up."""
-
-
-def open_torch(folder: Path, *, dtype: str, lean: bool = True) -> TorchBase:
-    """Load a model folder on the best device at hand. Without `lean`, the libraries' own code computes everything.
-
-    Raises:
-        ModelError: transformers can't load it.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRODUCTS)
-    device = _device()
-    chosen = _dtype(dtype, device)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{folder}: transformers can't load this model ({reason}).") from None
-    if not hasattr(getattr(model, "model", None), "layers") or not hasattr(model, "lm_head"):
-        raise ModelError(f"{folder}: the torch engine can't train {model.config.model_type} models yet.")
-    model.requires_grad_(False)
-    return TorchBase(model.to(device).eval(), device, chosen, lean=lean)
-
-
-def _device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _dtype(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
-    if device.type == "cpu":
-        # Without these instructions bfloat16 products are several times slower than float32 ones.
-        capability = torch.backends.cpu.get_cpu_capability()
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast and capability != "DEFAULT" else torch.float32
-    return torch.bfloat16
+__all__ = ["TorchBase", "TorchEngine"]
 
 
 class TorchBase:
@@ -216,7 +173,7 @@ class TorchBase:
     def _row_states(self, forked: Forked) -> torch.Tensor:
         kept = self.states.get(forked.key) if self.states else None
         if kept is not None:
-            return _from_array(kept).to(self.device)
+            return from_array(kept).to(self.device)
         if self.lean is not None:
             rows = self._rows(self.lean, forked)
             states = self.lean.forward(self._embedded(forked.ids), rows, range(self._boundary), {})
@@ -225,7 +182,7 @@ class TorchBase:
                 ids = torch.from_numpy(forked.ids).to(self.device, torch.long)[None]
                 states = final_states(below(self.inner, self._boundary), ids)[0]
         if self.states is not None:
-            self.states.put(forked.key, _to_array(states))
+            self.states.put(forked.key, to_array(states))
         return states
 
     def activate(self, engine: TorchEngine) -> None:
@@ -325,7 +282,7 @@ class TorchEngine:
                 found, rank = ranked_nats(hidden, self.base.head, targets, own - 1)
                 return RowScore(found.double().cpu().numpy(), rank, forks_as_rows(self.score, forked))
             states, rows = self.base.packed_forked(forked, self._lowest_block)
-            at, targets, sizes = _forked_targets(forked)
+            at, targets, sizes = forked_targets(forked)
             found, rank = ranked_nats(self._normed(states, rows, at), self.base.head, targets, own - 1)
         nats, *forks = np.split(found.double().cpu().numpy(), np.cumsum(sizes)[:-1])
         return RowScore(nats, rank, tuple(forks))
@@ -343,7 +300,7 @@ class TorchEngine:
             self._evaluating()
             return self._at_targets(batch)
         states, rows = self.base.packed(batch, self._lowest_block)
-        at, targets = _packed_targets(batch)
+        at, targets = packed_targets(batch)
         return self._normed(states, rows, at), targets
 
     def _normed(self, states: torch.Tensor, rows: Rows, at: torch.Tensor) -> torch.Tensor:
@@ -384,7 +341,7 @@ class TorchEngine:
     def _accumulate_lean(self, lean: Blocks, batch: Batch, weight: float) -> float:
         """The same by the lean pass, for adapters without dropout."""
         self._seeds.draw()
-        at, targets = _packed_targets(batch)
+        at, targets = packed_targets(batch)
         if not len(targets):
             return 0.0
         states, rows = self.base.packed(batch, self._lowest_block)
@@ -436,40 +393,3 @@ def _lean_blocks(model: Any) -> tuple[Blocks | None, tuple[str, ...]]:
         return recognize(model), ()
     except Unrecognized as why:
         return None, (f"The model's own code computes its blocks, not the lean pass: {why}.",)
-
-
-def _packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where in packed states a target is predicted, and the targets: (n,) each, row after row."""
-    rows, columns = np.nonzero(batch.targets)
-    starts = np.cumsum(batch.lengths) - batch.lengths
-    at = torch.from_numpy(starts[rows].astype(np.int64) + columns - 1)
-    return at, torch.from_numpy(batch.ids[rows, columns].astype(np.int64))
-
-
-def _forked_targets(forked: Forked) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """Where in a packed row with forks a target is predicted, the targets, and how many are the row's and each fork's.
-
-    A fork's first id is predicted from the last position that it shares.
-    """
-    row, start = forked.row, len(forked.row.ids)
-    places = [np.arange(row.target_start, row.target_end) - 1]
-    targets = [row.ids[row.target_start : row.target_end]]
-    for fork in forked.forks:
-        before = np.concatenate([[fork.at - 1], np.arange(start, start + len(fork.ids))])[:-1]
-        places.append(before[fork.first_target :])
-        targets.append(fork.ids[fork.first_target :])
-        start += len(fork.ids)
-    found, wanted = (np.concatenate(parts).astype(np.int64) for parts in (places, targets))
-    return torch.from_numpy(found), torch.from_numpy(wanted), [len(part) for part in places]
-
-
-def _to_array(states: torch.Tensor) -> State:
-    """numpy has no bfloat16: its bits are kept as 16-bit integers."""
-    plain = states.detach().cpu()
-    array: State = plain.view(torch.int16).numpy() if plain.dtype == torch.bfloat16 else plain.numpy()
-    return array
-
-
-def _from_array(array: State) -> torch.Tensor:
-    tensor = torch.from_numpy(np.array(array))
-    return tensor.view(torch.bfloat16) if tensor.dtype == torch.int16 else tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from runoff.engines.adapter_refusals import MLX_REFUSALS, PEFT_REFUSALS, TENSOR_REFUSALS, Refusal
+from runoff.engines.adapters.refusals import MLX_REFUSALS, PEFT_REFUSALS, TENSOR_REFUSALS, Refusal
 
 __all__ = ["adapter_document"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from runoff.engines.adapters.tensor_files import Array, write_tensors
 from runoff.engines.base import Vector
-from runoff.engines.tensor_files import Array, write_tensors
 from runoff.errors import ModelError
 from runoff.files import write_json
 from runoff.plan import BlockTensor, FullSpec, ModelFacts, layout

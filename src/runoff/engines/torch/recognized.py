@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from runoff.engines.torch_layers import Adapted, Linears, Norm, Patch
-from runoff.engines.torch_lean import Block, Blocks
-from runoff.engines.torch_views import only
+from runoff.engines.torch.layers import Adapted, Linears, Norm, Patch
+from runoff.engines.torch.lean import Block, Blocks
+from runoff.engines.torch.views import only
 
 __all__ = ["BOUND", "Unrecognized", "lean_block", "recognize"]
 

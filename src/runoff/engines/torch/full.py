@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from runoff.engines.torch_lean import Blocks
-from runoff.engines.torch_recognized import lean_block
+from runoff.engines.torch.lean import Blocks
+from runoff.engines.torch.recognized import lean_block
 from runoff.errors import EngineError
 from runoff.plan import Slot
 

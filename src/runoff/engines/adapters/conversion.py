@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Literal
 
-from runoff.engines.adapters import adapter_config, read_lora, tensor_names, write_mlx, write_peft
+from runoff.engines.adapters.folders import adapter_config, read_lora, tensor_names, write_mlx, write_peft
 from runoff.errors import ModelError, disk_error
 from runoff.plan import LoraSpec, ModelFacts
 
