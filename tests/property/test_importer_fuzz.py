@@ -52,6 +52,7 @@ def _seeds() -> list[bytes]:
         b"_wandb:\n  value: {}\nlearning_rate:\n  value: 0.001\n",
         b"".join(tensorboard_event(step, "train/loss", 1.0) for step in (1, 2, 3)),
         b'[{"iteration": 10, "train_loss": 2.5},\n {"iteration": 20, "val_loss": 2.25}]',
+        b'{"iteration": [10, 20], "train_loss": [2.5, 2.25], "val_loss": [2.5, null]}',
         json.dumps({"r": 8, "lora_alpha": 16, "peft_type": "LORA", "rank_pattern": {"q": 4}}).encode(),
         b"iteration;train_loss\n10;2,5\n20;2,251\n",
         old_log().encode("utf-16"),
