@@ -114,7 +114,7 @@ def _opener(engine: str, model: Path) -> Callable[[], Base]:
     """What opens a base in a child. torch's is loaded before the fork; MLX's threads do not live through one."""
     if engine == "fake":
         return FakeBase
-    importlib.import_module(f"runoff.engines.{engine}_engine")
+    importlib.import_module(f"runoff.engines.{engine}.engine")
     if engine == "mlx":
         return lambda: open_base(model, engine=engine, dtype="float32")
     base = open_base(model, engine=engine, dtype="float32")

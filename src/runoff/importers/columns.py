@@ -128,7 +128,7 @@ def _read_lists(source: SourceFile) -> Reading:
     body, _ = read_object(source)
     lists = {key: value for key, value in body.items() if isinstance(value, list)}
     named = [value for key, value in lists.items() if plain_name(key) in _LISTED or key in source.columns.values()]
-    length = len(max(named or lists.values(), key=len))
+    length = len(max(named or lists.values(), key=len, default=()))
     whole = {key: value for key, value in lists.items() if len(value) == length}
     cells = (dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True))
     rows = ((1, str(row)[:200], row) for row in cells)
