@@ -9,16 +9,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS
+from runoff.config.keys import SECTIONS
 from runoff.config.optimizers import OPTIMIZER_ARGUMENTS
-from runoff.config.settings import RUNOFF_ONLY, EarlyStopping, LoraParameters, LrSchedule, Settings
+from runoff.config.settings import RUNOFF_ONLY, Settings
 
 __all__ = ["settings_document"]
-
-_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("lora_parameters", LoraParameters),
-    ("lr_schedule", LrSchedule),
-    ("early_stopping", EarlyStopping),
-)
 
 
 def settings_document() -> str:
@@ -32,7 +27,7 @@ def settings_document() -> str:
         "",
         *_table(Settings, ""),
     ]
-    for name, section in _SECTIONS:
+    for name, section in SECTIONS.items():
         lines += ["", f"## {name}", "", *_table(section, f"{name}.")]
     lines += ["", "## optimizer_config", "", *_optimizers()]
     lines += ["", "## Spellings of other tools", "", "Translated aloud: the run says what became of each.", ""]

@@ -1,20 +1,17 @@
 """What stands in a configuration file, before anything is made of it, and what is wrong with it.
 
-Owns: a key as it was given (value, spelling, place), how a YAML 1.1 reader would take the spelling, and `Problem`.
+Owns: a key as it was given (value, spelling, place), how a YAML 1.1 reader would take the spelling, and `Problem` and
+its words.
 Must not: know which keys there are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, ScalarNode
-
-__all__ = ["Given", "Problem", "ProblemKind", "aliases", "must_be", "spellings", "yaml_1_1_reading"]
+__all__ = ["Given", "Problem", "ProblemKind", "must_be", "shown", "yaml_1_1_reading"]
 
 ProblemKind = Literal["unknown", "refused", "contradiction", "value"]
 
@@ -46,21 +43,6 @@ class Given:
     spelling: str | None = None
 
 
-def spellings(text: str) -> dict[str, str]:
-    """Dotted key -> the characters of its value, for values without quotes. `text` must be valid YAML."""
-    node = YAML().compose(text)
-    return dict(_plain_scalars(node, "")) if isinstance(node, MappingNode) else {}
-
-
-def _plain_scalars(node: MappingNode, prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in node.value:
-        name = f"{prefix}{key.value}"
-        if isinstance(value, MappingNode):
-            yield from _plain_scalars(value, f"{name}.")
-        elif isinstance(value, ScalarNode) and value.style is None:
-            yield name, str(value.value)
-
-
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}
@@ -89,14 +71,6 @@ def _base_60(spelling: str) -> int:
     return -total if spelling.startswith("-") else total
 
 
-_ALIAS = re.compile(r"(?<![^\s\[{,:-])\*[\w-]+")
-
-
-def aliases(text: str) -> int:
-    """How many aliases (`*name`) a YAML may hold; what looks like one in a comment counts too."""
-    return len(_ALIAS.findall(text))
-
-
 _PLAIN = {"int_": "a whole number", "float_": "a number", "string_type": "text", "bool_": "true or false"}
 
 
@@ -105,3 +79,12 @@ def must_be(kind: str, message: str) -> str:
     plain = next((words for start, words in _PLAIN.items() if kind.startswith(start)), None)
     message = plain or message.removeprefix("Input should be ").removeprefix("Value error, ")
     return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+
+
+def shown(value: Any) -> str:
+    """A value inside a sentence: short, on one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
