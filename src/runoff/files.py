@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and JSON without NaN. Must not: know what is in them."""
+"""Files that are whole or absent, JSON without NaN, JSON lines that were cut off. Must not: know what is in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runoff.errors import disk_error
+from runoff.errors import RunError, disk_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -24,6 +24,7 @@ __all__ = [
     "file_sha256",
     "jsonl",
     "leftovers",
+    "read_jsonl",
     "write_bytes",
     "write_json",
     "write_parts",
@@ -122,3 +123,34 @@ def _finite(value: Any) -> Any:
 def jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows as JSON lines."""
     return b"".join(_encoded(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)) + b"\n" for row in rows)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON lines file; a last line that was cut off is left out.
+
+    Raises:
+        RunError: another line is not a JSON object.
+    """
+    whole = path.read_bytes()
+    with contextlib.suppress(ValueError):
+        # As one array the lines of a whole file are read three times as fast as one by one.
+        rows = json.loads(b"[%b]" % b",".join(whole.split(b"\n")[:-1]))
+        if whole.endswith(b"\n") and all(type(row) is dict for row in rows):
+            return list(rows)
+    rows = []
+    lines = whole.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("not an object")
+            rows.append(row)
+        except ValueError:
+            if number == len(lines):
+                break
+            raise RunError(
+                f"{path}:{number}: not a JSON object. The file was damaged; restore it or remove the line."
+            ) from None
+    return rows

@@ -96,7 +96,7 @@ def test_the_adapter_loads_in_peft_and_scores_as_the_evaluation_says(workplace: 
 
     from runoff.data import encode_for_scoring, load_rows, load_tokenizer
     from runoff.engines.scoring import ScoredRow
-    from runoff.runs.store import read_jsonl
+    from runoff.files import read_jsonl
 
     base = transformers.AutoModelForCausalLM.from_pretrained(smollm2_folder, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, workplace / "runs" / "long" / "adapter").eval()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from runoff.runs.store import read_jsonl
+from runoff.files import read_jsonl
 
 __all__ = ["Answer", "FinishReason", "read_answers"]
 

@@ -23,9 +23,8 @@ from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import BASE
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.suite import Prompt
-from runoff.files import jsonl, write_bytes
+from runoff.files import jsonl, read_jsonl, write_bytes
 from runoff.runs import Run
-from runoff.runs.store import read_jsonl
 
 __all__ = ["Question", "ask", "chat_ids", "prompt_questions", "row_questions", "that_fit"]
 

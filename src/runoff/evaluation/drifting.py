@@ -21,9 +21,8 @@ from runoff.evaluation.asking import Question
 from runoff.evaluation.material import BASE
 from runoff.evaluation.scored import Drift
 from runoff.evaluation.session import Session, adapter_sha256
-from runoff.files import jsonl, write_bytes
+from runoff.files import jsonl, read_jsonl, write_bytes
 from runoff.runs import RunFolder
-from runoff.runs.store import read_jsonl
 
 __all__ = ["drifts"]
 

@@ -20,9 +20,8 @@ from runoff.evaluation.scoring import EXAMPLES, score_all
 from runoff.evaluation.session import adapter_sha256, open_session
 from runoff.evaluation.stored import StoredMeasure, load_measures
 from runoff.evaluation.testset import TestSet, read_test_set
-from runoff.files import changed_files
+from runoff.files import changed_files, read_jsonl
 from runoff.runs import Run
-from runoff.runs.store import read_jsonl
 
 __all__ = ["Evaluation", "Example", "evaluate", "load_evaluations"]
 

@@ -27,9 +27,8 @@ from runoff.evaluation.scored import Scored
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.stored import SCORED, StoredMeasure, store_measures
 from runoff.evaluation.testset import TestSet
-from runoff.files import file_hashes, jsonl, write_bytes, write_json
+from runoff.files import file_hashes, jsonl, read_jsonl, write_bytes, write_json
 from runoff.runs import Run
-from runoff.runs.store import read_jsonl
 
 __all__ = ["EXAMPLES", "score_all"]
 

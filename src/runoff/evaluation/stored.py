@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from runoff.estimates.estimate import Estimate
-from runoff.files import write_json
-from runoff.runs.store import read_jsonl
+from runoff.files import read_jsonl, write_json
 
 if TYPE_CHECKING:
     from runoff.evaluation.measures.result import MeasureResult

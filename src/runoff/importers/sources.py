@@ -14,6 +14,7 @@ from pathlib import Path
 
 from runoff.errors import ImportFailed
 from runoff.importers.facts import SourceFile
+from runoff.runs import RunFolder
 
 __all__ = ["Found", "find_files"]
 
@@ -70,7 +71,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _is_ours(folder: Path) -> bool:
     """A run folder of Runoff's own, be it trained or imported."""
     try:
-        return b'"runoff_version"' in (folder / "run.json").read_bytes()
+        return b'"runoff_version"' in RunFolder(folder).identity.read_bytes()
     except OSError:
         return False
 

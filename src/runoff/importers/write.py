@@ -59,7 +59,7 @@ def known_imports(root: Path | None) -> dict[str, Path]:
     known = {}
     for folder in find_runs(root):
         try:
-            found = _DIGEST.search((folder / "run.json").read_text("utf-8"))
+            found = _DIGEST.search(RunFolder(folder).identity.read_text("utf-8"))
         except (OSError, UnicodeDecodeError):
             continue
         if found:
@@ -100,7 +100,7 @@ def _new_folder(name: str, root: Path | None, *, exact_name: bool) -> RunFolder:
     base, number = root or runs_root(), 1
     while (base / (name if number == 1 else f"{name}-{number}")).exists():
         path = base / (name if number == 1 else f"{name}-{number}")
-        if not (path / "run.json").exists() and (path / "source").exists():
+        if not RunFolder(path).identity.exists() and RunFolder(path).source.exists():
             shutil.rmtree(path)
             break
         if exact_name:

@@ -8,8 +8,8 @@ from glob import glob
 from pathlib import Path
 
 from runoff.errors import RunError
+from runoff.runs.folder import RunFolder, find_runs, runs_root
 from runoff.runs.index import list_runs
-from runoff.runs.store import find_runs, runs_root
 
 __all__ = ["choose_runs"]
 
@@ -35,10 +35,10 @@ def choose_runs(names: Sequence[str], *, where: str | None = None, root: Path | 
 
 
 def _expanded(name: str, root: Path) -> list[str]:
-    if not _PATTERN & set(name) or (root / name / "run.json").is_file():
+    if not _PATTERN & set(name) or RunFolder(root / name).identity.is_file():
         return [name]
     found = [run for run in _all(root) if fnmatchcase(run, name)]
-    found = found or sorted(path for path in glob(name) if (Path(path) / "run.json").is_file())
+    found = found or sorted(path for path in glob(name) if RunFolder(Path(path)).identity.is_file())
     if not found:
         raise RunError(f"{name}: fits no run. `runoff runs --runs {root}` lists them.")
     return found

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runoff.errors import RunError
+from runoff.runs.folder import RunFolder
 from runoff.runs.query import parse_where, unknown_key
 from runoff.runs.record import MetricRow
-from runoff.runs.store import Run, RunFolder, load_run
+from runoff.runs.store import Run, load_run
 
 __all__ = ["COLUMNS", "RunIndex", "list_runs", "open_index", "summary"]
 

@@ -1,6 +1,6 @@
 """A run as it is remembered: identity, settings and counts with their origins, metric rows.
 
-Owns: the record's nouns and their JSON form (docs/record-format.md). Must not: know file names (runs/store.py does) or
+Owns: the record's nouns and their JSON form (docs/record-format.md). Must not: know file names (runs/folder.py does) or
 any engine. Unknown is `Value(None, Origin("unknown", why=...))`, never a default and never 0.
 """
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from runoff.errors import RunError, disk_error
-from runoff.files import jsonl
-from runoff.runs.store import read_jsonl
+from runoff.files import jsonl, read_jsonl
 
 __all__ = ["CHOICES", "BallotBox", "Cast", "Choice", "Shown"]
 
