@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,9 @@ from runoff.runs import (
     Value,
     create_run,
     load_run,
+    model_identity,
     runs_root,
+    timestamp,
 )
 from runoff.runs.record import Status
 from runoff.version import __version__, installed_packages, machine_identity
@@ -146,7 +147,7 @@ class LiveRun:
             "adapter_reason": (adapter or f"the one that {self._tool} left") if self.folder.has_adapter else None,
             "loss_definition": merged.loss_definition,
         }
-        self._mark(status, ended=_now(), result={key: value for key, value in known.items() if value is not None})
+        self._mark(status, ended=timestamp(), result={key: value for key, value in known.items() if value is not None})
         _OPEN.pop(self.folder.path, None)
         self._held.close()
 
@@ -175,7 +176,7 @@ class LiveRun:
         return Identity(
             name=name,
             status="running",
-            created=_now(),
+            created=timestamp(),
             runoff_version=__version__,
             command=" ".join(sys.argv),
             packages=installed_packages(package),
@@ -222,8 +223,7 @@ def _model(plan: PlanRecord) -> tuple[dict[str, Any], str | None]:
     name = str(given.value)
     try:
         facts = read_model_facts(get_model(name))
-        found = {"name": name, "folder": str(facts.folder), "sha256": facts.sha256, "type": facts.model_type}
-        return found, load_tokenizer(facts.folder).sha256
+        return model_identity(facts, name), load_tokenizer(facts.folder).sha256
     except RunoffError:
         return {"name": name}, None
 
@@ -259,7 +259,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(inner) for inner in value]
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

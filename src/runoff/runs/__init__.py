@@ -3,7 +3,16 @@
 from runoff.runs.choose import choose_runs
 from runoff.runs.folder import RunFolder, find_runs, judge_cache_file, runs_root, trunk_folder, votes_file
 from runoff.runs.index import list_runs
-from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord, Value, plan_record
+from runoff.runs.record import (
+    SCHEMA_VERSION,
+    Identity,
+    MetricRow,
+    PlanRecord,
+    Value,
+    model_identity,
+    plan_record,
+    timestamp,
+)
 from runoff.runs.store import Run, create_run, free_folder, load_run
 
 __all__ = [
@@ -21,8 +30,10 @@ __all__ = [
     "judge_cache_file",
     "list_runs",
     "load_run",
+    "model_identity",
     "plan_record",
     "runs_root",
+    "timestamp",
     "trunk_folder",
     "votes_file",
 ]

@@ -9,14 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from runoff.config import Origin
-from runoff.plan import Finding, LoraSpec, Plan
+from runoff.plan import Finding, LoraSpec, ModelFacts, Plan
 
-__all__ = ["SCHEMA_VERSION", "Identity", "MetricRow", "PlanRecord", "Status", "Value", "plan_record"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Identity",
+    "MetricRow",
+    "PlanRecord",
+    "Status",
+    "Value",
+    "model_identity",
+    "plan_record",
+    "timestamp",
+]
 
 SCHEMA_VERSION = 1
 
@@ -199,3 +210,13 @@ class MetricRow:
 
 _METRIC_FIELDS = frozenset(MetricRow.__slots__)
 _NAMED = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def model_identity(model: ModelFacts, name: str) -> dict[str, Any]:
+    """What a record says of its base, which was asked for by this name."""
+    return {"name": name, "folder": str(model.folder), "sha256": model.sha256, "type": model.model_type}
+
+
+def timestamp() -> str:
+    """Now, as records write it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

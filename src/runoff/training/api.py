@@ -1,18 +1,14 @@
 """From a Config to a Run: gathers what the loop needs, and leaves a whole run folder whatever happens.
 
-Owns: the order of set-up, the lock, the record's identity, resuming. Must not: train (training/loop.py does).
+Owns: the order of set-up, the lock, run.json while it runs, resuming. Must not: train (training/loop.py does).
 """
 
 from __future__ import annotations
 
 import contextlib
-import platform
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +25,6 @@ from runoff.models import get_model
 from runoff.plan import (
     EncodedDataset,
     FullSpec,
-    ModelFacts,
     Plan,
     data_facts,
     encode_dataset,
@@ -38,7 +33,8 @@ from runoff.plan import (
     make_plan,
     read_model_facts,
 )
-from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record, runs_root
+from runoff.runs import Identity, Run, RunFolder, create_run, free_folder, load_run, plan_record, runs_root, timestamp
+from runoff.training.identity import new_identity
 from runoff.training.loop import Ended, Loop, initial_parameters
 from runoff.training.optimizers import make_optimizer
 from runoff.training.out_of_memory import naming_what_fits
@@ -47,7 +43,6 @@ from runoff.training.resuming import check_resume, gone_on, processes_sentence, 
 from runoff.training.together import agreed, follow, meet
 from runoff.training.trunk import share_trunk
 from runoff.training.validation import make_validator
-from runoff.version import __version__, installed_packages, machine_identity
 
 __all__ = ["Prepared", "plan_run", "prepare", "train"]
 
@@ -117,7 +112,7 @@ def train(
         return _beside(ranks, RunFolder((root or runs_root()) / name), prepared or prepare(config), base, goes_on)
     folder = load_run(name, root).folder if goes_on else free_folder(name, root, overwrite=overwrite)
     ready = prepared or prepare(config, say=say)
-    record, fresh = plan_record(ready.plan), _new_identity(name, ready)
+    record, fresh = plan_record(ready.plan), new_identity(name, ready.plan, ready.data, ready.tokenizer.sha256)
     if goes_on:
         with folder.lock():
             check_resume(load_run(folder.path), fresh, record, extend=extend)
@@ -141,7 +136,7 @@ def train(
             loop.stop_requested = agreed(ranks, stop_requested)
             ended = loop.run()
             _write_adapter(folder, ready.plan, ended, loaded.facts)
-            mark(status=ended.status, ended=_now(), result=_result(ended, loaded), files=folder.hashes())
+            mark(status=ended.status, ended=timestamp(), result=_result(ended, loaded), files=folder.hashes())
     with contextlib.suppress(EngineError):  # the run is whole, whoever was lost since
         meet(ranks)
     return load_run(folder.path)
@@ -242,7 +237,7 @@ def _marked(folder: RunFolder, identity: Identity) -> Iterator[Callable[..., Non
         if isinstance(error, KeyboardInterrupt):
             status, reason = "interrupted", "stopped at once by the user, at a second Ctrl-C or outside an iteration"
         with contextlib.suppress(RunoffError):
-            mark(status=status, ended=_now(), result={"reason": reason})
+            mark(status=status, ended=timestamp(), result={"reason": reason})
         raise
 
 
@@ -296,47 +291,3 @@ def _result(ended: Ended, base: Base) -> dict[str, Any]:
         "best_validation_loss": ended.best_loss,
         "loss_definition": LOSS_DEFINITION,
     }
-
-
-def _new_identity(name: str, ready: Prepared) -> Identity:
-    plan = ready.plan
-    data: dict[str, dict[str, Any]] = {
-        split: {"place": facts.place, "rows": facts.rows, "sha256": facts.sha256, "sources": facts.sources}
-        for split, facts in (("train", plan.data.train), ("valid", plan.data.valid))
-        if facts is not None
-    }
-    if plan.data.test_rows is not None:
-        data["test"] = {"rows": plan.data.test_rows, "sha256": plan.data.test_sha256}
-    data["train"]["row_sha256"] = [row.sha256[:16] for row in ready.data.rows.train.rows]
-    return Identity(
-        name=name,
-        status="running",
-        created=_now(),
-        runoff_version=__version__,
-        command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
-        packages=installed_packages(),
-        python=platform.python_version(),
-        machine=machine_identity(open_ranks().size),
-        git=_git(),
-        model=_model_identity(plan.model, plan.settings.model),
-        tokenizer_sha256=ready.tokenizer.sha256,
-        data=data,
-    )
-
-
-def _model_identity(model: ModelFacts, name: str) -> dict[str, Any]:
-    return {"name": name, "folder": str(model.folder), "sha256": model.sha256, "type": model.model_type}
-
-
-def _git() -> dict[str, Any] | None:
-    """Revision of the folder the run was started in, and whether it was changed."""
-    try:
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"revision": revision.stdout.strip(), "dirty": bool(status.stdout.strip())}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from runoff.config import Origin, Settings
 from runoff.errors import RunError
 from runoff.plan import learning_rate
-from runoff.runs import Identity, PlanRecord, Run, Value
+from runoff.runs import Identity, PlanRecord, Run, Value, timestamp
 
 __all__ = ["Change", "check_resume", "gone_on", "processes_sentence", "schedule_sentence"]
 
@@ -64,7 +63,7 @@ def check_resume(run: Run, identity: Identity, plan: PlanRecord, *, extend: bool
 
 def gone_on(identity: Identity, changes: tuple[Change, ...], iteration: int) -> Identity:
     """The record of a run that goes on from an iteration."""
-    when = datetime.now(UTC).isoformat(timespec="seconds")
+    when = timestamp()
     entries = [{**asdict(change), "iteration": iteration, "when": when} for change in changes]
     return identity.model_copy(update={"ended": None, "result": {}, "changed": [*identity.changed, *entries]})
 
