@@ -76,5 +76,7 @@ def _text(value: Any, missing: str = "-") -> str:
 
 
 def _summary(checked: Checked) -> str:
+    from runoff.words import count_of
+
     counts = {level: sum(finding.level == level for finding in checked.looked.findings) for level in _STYLES}
-    return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items()) + "."
+    return ", ".join(count_of(count, level) for level, count in counts.items()) + "."

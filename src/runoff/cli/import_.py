@@ -87,11 +87,9 @@ def _show_file(file: FileReport, *, samples: bool) -> None:
         typer.echo(f"  not understood: {sample}")
 
 
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"{len(things):,} {noun}" if len(things) == 1 else f"{len(things):,} {noun}s"
-
-
 def _show_run(imported: ImportedRun) -> None:
+    from runoff.words import count_of
+
     merged = imported.merged
     tool = f"{merged.tool} {merged.version or '(version unknown)'}" if merged.tool else "an unknown tool"
     verb = (
@@ -102,7 +100,7 @@ def _show_run(imported: ImportedRun) -> None:
         else "was imported before; nothing changed"
     )
     name = imported.run.name if imported.run else merged.name
-    files, rows = _count(imported.files, "file"), _count(merged.rows, "row")
+    files, rows = count_of(len(imported.files), "file"), count_of(len(merged.rows), "row")
     typer.echo(f"\n{name}: {verb}, from {files}, {rows} of metrics; trained by {tool}")
     for why in merged.evidence:
         typer.echo(f"  because: {why}")

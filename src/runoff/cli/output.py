@@ -42,7 +42,7 @@ def _plain(text: str) -> Text:
 
 def show_plan(plan: Plan) -> None:
     """What will happen, and the findings."""
-    from runoff.plan.findings.check import count_of
+    from runoff.words import count_of
 
     counts = plan.counts
     table = Table(title="Plan", title_justify="left", show_header=False, box=None, pad_edge=False)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from runoff.comparison.evidence import Evidence
 from runoff.comparison.facts import Sentence, Side, both, listed
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["CHECKS", "Check", "check_all"]
 

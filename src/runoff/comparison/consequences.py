@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from runoff.comparison.facts import Sentence, Side, both, listed
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of, percent
 
 __all__ = ["CONSEQUENCES"]
 
@@ -28,8 +28,8 @@ def _blocks(sides: Sequence[Side]) -> Sentence | None:
     text = f"Of the base's {blocks:.0f} blocks {', '.join(parts)}."
     if len(sides) == 2 and len(set(adapted.values())) == 2 and blocks > max(adapted.values()):
         most, least = sorted(adapted, key=lambda label: -adapted[label])
-        fewer = _share(1 - adapted[least] / adapted[most])
-        more = _share((blocks - adapted[least]) / (blocks - adapted[most]) - 1)
+        fewer = percent(1 - adapted[least] / adapted[most])
+        more = percent((blocks - adapted[least]) / (blocks - adapted[most]) - 1)
         text += f" {least} adapts {fewer} fewer than {most} and leaves {more} more untouched."
     if all(side.setting("fine_tune_type").value in ("lora", "dora") for side in sides):
         text += f" The base's own weights change in {'neither' if len(sides) == 2 else 'none'}."
@@ -79,7 +79,7 @@ def _fewer(values: dict[str, float] | None, what: str) -> str:
     most, least = sorted(values, key=lambda label: -values[label])
     if values[most] >= 2 * values[least]:
         return f" {most} makes {values[most] / values[least]:.3g} times as many {what} as {least}."
-    return f" {least} makes {_share(1 - values[least] / values[most])} fewer {what} than {most}."
+    return f" {least} makes {percent(1 - values[least] / values[most])} fewer {what} than {most}."
 
 
 def _travel(sides: Sequence[Side]) -> Sentence | None:
@@ -96,7 +96,7 @@ def _dropout(sides: Sequence[Side]) -> Sentence | None:
     values = {side.label: side.setting("lora_parameters.dropout").value for side in sides}
     if None in values.values():
         return None
-    parts = [f"{label} {_share(value) if value else 'none'}" for label, value in values.items()]
+    parts = [f"{label} {percent(value) if value else 'none'}" for label, value in values.items()]
     return Sentence(
         f"Share of the adapter's inputs dropped while training: {', '.join(parts)}. In use nothing is dropped.",
         _cites(sides, "settings.lora_parameters.dropout"),
@@ -210,10 +210,6 @@ def _numbers(sides: Sequence[Side], key: str) -> dict[str, float] | None:
 
 def _each(values: dict[str, float], form: str = ",.0f") -> str:
     return ", ".join(f"{label} {value:{form}}" for label, value in values.items())
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.2g} %" if value < 0.095 else f"{100 * value:.0f} %"
 
 
 def _cites(sides: Sequence[Side], *facts: str) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from runoff.comparison.consequences import CONSEQUENCES
 from runoff.comparison.facts import Sentence, Side, listed
-from runoff.plan.findings.check import count_of
 from runoff.runs import Value
+from runoff.words import count_of
 
 __all__ = ["Difference", "causes", "other_rows", "setting_differences", "setting_name", "several_at_once"]
 

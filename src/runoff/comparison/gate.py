@@ -18,7 +18,7 @@ from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["Gate", "GateResult", "gate"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runoff.comparison.facts import Sentence, Side
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["schedule_sentences"]
 

@@ -23,7 +23,7 @@ from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
 from runoff.comparison.voting import Votes, preferred, vote_changes, vote_headline, vote_sentences
 from runoff.comparison.yardstick import Yardstick
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["Decision", "Verdict", "verdict"]
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from runoff.config import Settings
 from runoff.data.rows import SPLITS, Dataset, Row, RowSet, Split, load_rows, rows_from_records
 from runoff.errors import DataError
+from runoff.words import count_of
 
 __all__ = ["RowProblem", "Survey", "survey"]
 
@@ -128,7 +129,7 @@ def _mixed(path: Path, rows: list[Row]) -> list[RowProblem]:
     formats = Counter(row.format for row in rows)
     if len(formats) < 2:
         return []
-    kinds = ", ".join(f"{count} {kind} row{'' if count == 1 else 's'}" for kind, count in formats.most_common())
+    kinds = ", ".join(count_of(count, f"{kind} row") for kind, count in formats.most_common())
     other = next(row for row in rows if row.format != rows[0].format)
     text = (
         f"{path}: has {kinds}; line {rows[0].number} is a {rows[0].format} row, line {other.number} a {other.format} "

@@ -16,6 +16,7 @@ from typing import Any
 from runoff.data import Encoded, Row, RowSet, Tokenizer, encode_for_scoring, load_rows
 from runoff.errors import DataError
 from runoff.runs import Run
+from runoff.words import count_of
 
 __all__ = ["TestSet", "read_test_set"]
 
@@ -121,7 +122,7 @@ def read_test_set(runs: Sequence[Run], path: Path | None, tokenizer: Tokenizer, 
 
 
 def _rows(rows: Collection[int]) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    return count_of(len(rows), "row")
 
 
 def _lines(rows: Collection[int]) -> str:

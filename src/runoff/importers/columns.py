@@ -19,8 +19,8 @@ from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import number, read_object, read_text
 from runoff.importers.separated import delimiter_of, header_of, separated_rows
-from runoff.plan.findings.check import count_of
 from runoff.runs import MetricRow
+from runoff.words import count_of
 
 __all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "JSON_LIST", "JSON_LISTS", "check_columns"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from runoff.words import percent
+
 __all__ = [
     "bytes_text",
     "duration_text",
@@ -54,10 +56,7 @@ def p_text(value: float | None) -> str:
 
 def percent_text(share: float | None) -> str:
     """A share as per cent: two significant digits below 10 %, whole above."""
-    if share is None:
-        return "unknown"
-    percent = 100 * share
-    return f"{percent:.0f} %" if abs(percent) >= 10 or percent == 0 else f"{percent:.2g} %"
+    return "unknown" if share is None else percent(share)
 
 
 def bytes_text(value: float | None) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runoff.evaluation.side_by_side import BADGES, REFERENCE, Group, Prompted, SideBySide
-from runoff.plan.findings.check import count_of
 from runoff.report.model import Block, Paragraph, Report, Section, Table, Texts, cell
 from runoff.report.numbers import percent_text
 from runoff.report.said import texts, what_marks_mean
+from runoff.words import count_of
 
 __all__ = ["side_by_side_report"]
 

@@ -12,7 +12,7 @@ from runoff.evaluation.judge.criteria import Criterion
 from runoff.evaluation.judge.deciding import Decision
 from runoff.evaluation.judge.exam import Exam
 from runoff.evaluation.stored import StoredMeasure
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["DIMENSION", "against_base", "head_to_head"]
 

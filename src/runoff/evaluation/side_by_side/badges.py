@@ -16,7 +16,7 @@ from runoff.evaluation.measures.claims import Quantity, polarity, quantities
 from runoff.evaluation.measures.copying import TrainingSpans, training_spans
 from runoff.evaluation.measures.length import author_range
 from runoff.evaluation.measures.texts import words
-from runoff.plan.findings.check import count_of
+from runoff.words import count_of
 
 __all__ = ["BADGES", "Badge", "Ground", "badges", "grounds"]
 

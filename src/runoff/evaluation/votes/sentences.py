@@ -11,6 +11,7 @@ from runoff.evaluation.votes.agreement import Agreement, voters_agreement
 from runoff.evaluation.votes.arithmetic import FAR, votes_to_go
 from runoff.evaluation.votes.results import PairResult, VoteResults, VoterResult
 from runoff.evaluation.votes.voting import LIKELY_SHARE, Voting
+from runoff.words import count_of
 
 __all__ = [
     "CANNOT_SEE",
@@ -19,7 +20,6 @@ __all__ = [
     "ended_sentences",
     "p_words",
     "pair_sentence",
-    "percent",
     "result_sentences",
     "settling_sentence",
     "shares_words",
@@ -40,11 +40,6 @@ CANNOT_SEE = (
 _SIDE_ALARM = 0.05
 
 
-def percent(share: float) -> str:
-    """A share as per cent."""
-    return f"{100 * share:.0f} %"
-
-
 def p_words(p_value: float | None) -> str:
     """A p-value as it is written in a sentence."""
     if p_value is None:
@@ -55,7 +50,7 @@ def p_words(p_value: float | None) -> str:
 def standing(voting: Voting) -> str:
     """How far a decision is, without a hint at whose."""
     progress = voting.progress
-    parts = [f"{_counted(voting.votes, 'vote')}, {_counted(voting.left, 'question')} left"]
+    parts = [f"{count_of(voting.votes, 'vote')}, {count_of(voting.left, 'question')} left"]
     if progress.pairs > 1:
         parts.append(f"{progress.decided_pairs} of {progress.pairs} pairs decided")
     if voting.knows:
@@ -80,7 +75,7 @@ def ended_sentences(voting: Voting) -> list[str]:
 def pair_sentence(one: PairResult) -> str:
     """Who was preferred, how often, and how sure that is."""
     if one.share.value is None:
-        return f"{one.first} and {one.second}: no preference on any of {_counted(one.questions, 'question')}."
+        return f"{one.first} and {one.second}: no preference on any of {count_of(one.questions, 'question')}."
     winner, loser = one.pair if one.wins >= one.losses else one.pair[::-1]
     start = f"{winner} was preferred to {loser}"
     if one.wins == one.losses:
@@ -95,9 +90,9 @@ def shares_words(one: PairResult, label: str) -> str:
     if label != one.first:
         count, share = one.losses, 1 - share
         low, high = (None if high is None else 1 - high), (None if low is None else 1 - low)
-    interval = "" if low is None or high is None else f", 95 % interval {percent(low)} to {percent(high)}"
+    interval = "" if low is None or high is None else f", 95 % interval {_whole_percent(low)} to {_whole_percent(high)}"
     return (
-        f"{count} of {_counted(one.decisive, 'question')} with a preference ({percent(share)}{interval}; "
+        f"{count} of {count_of(one.decisive, 'question')} with a preference ({_whole_percent(share)}{interval}; "
         f"{p_words(one.p_value)}; e-value {one.e_value:.3g} of the {one.threshold:g} that decide)"
     )
 
@@ -136,13 +131,13 @@ def settling_sentence(one: PairResult) -> str:
     if one.decided:
         return ""
     if one.e_value >= one.threshold:
-        sources = _counted(one.share.clusters, "source")
+        sources = count_of(one.share.clusters, "source")
         return (
             f"The e-value of {one.first} and {one.second} has passed, but over {sources} the interval still holds one "
             "half: more sources are needed, not more votes."
         )
     to_go = votes_to_go(one.first_wins, one.first_losses, share=LIKELY_SHARE, threshold=one.threshold)
-    many = f"about {_counted(to_go, 'more question')}" if to_go else f"over {FAR:,} more questions"
+    many = f"about {count_of(to_go, 'more question')}" if to_go else f"over {FAR:,} more questions"
     return (
         f"If the true preference is 65 to 35, {many} with a preference would settle the votes on "
         f"{one.first} and {one.second}; {one.unvoted} are answered and not voted on."
@@ -153,12 +148,12 @@ def voter_sentence(voter: VoterResult) -> str:
     """What one voter did, and how consistently."""
     seconds = f", {voter.seconds:.0f} s each (median)" if voter.seconds is not None else ""
     repeats = (
-        f"of {_counted(voter.repeats, 'hidden repeat')} with the sides swapped {voter.same} got the same answer"
+        f"of {count_of(voter.repeats, 'hidden repeat')} with the sides swapped {voter.same} got the same answer"
         if voter.repeats
         else "no hidden repeat was drawn, so consistency is unknown"
     )
     sides = f"; the left side was chosen in {voter.left} of {voter.decisive}" if voter.decisive else ""
-    return f"{voter.voter}: {_counted(voter.votes, 'vote')}{seconds}; {repeats}{sides}."
+    return f"{voter.voter}: {count_of(voter.votes, 'vote')}{seconds}; {repeats}{sides}."
 
 
 def voter_warnings(voter: VoterResult) -> Iterator[str]:
@@ -172,14 +167,14 @@ def voter_warnings(voter: VoterResult) -> Iterator[str]:
         )
     if voter.apart:
         yield (
-            f"{voter.voter} cast {_counted(voter.apart, 'further vote')} after seeing the result; they are kept and "
+            f"{voter.voter} cast {count_of(voter.apart, 'further vote')} after seeing the result; they are kept and "
             "not counted."
         )
 
 
 def agreement_sentence(found: Agreement) -> str:
     """Two raters, and chance taken off."""
-    kappa, many = found.kappa, _counted(found.kappa.n, "question")
+    kappa, many = found.kappa, count_of(found.kappa.n, "question")
     start = f"{found.one} and {found.two} say the same on {found.same} of {many} (first, second or neither)"
     start = start[0].upper() + start[1:]
     if kappa.value is None:
@@ -188,5 +183,6 @@ def agreement_sentence(found: Agreement) -> str:
     return f"{start}; Cohen's kappa {kappa.value:.2f}{ends}, where 0 is chance and 1 is full agreement."
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _whole_percent(share: float) -> str:
+    """Votes are tens or hundreds: no digit behind the point would say anything."""
+    return f"{100 * share:.0f} %"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from runoff.plan.draft import Draft
 
-__all__ = ["Check", "Finding", "Level", "Seen", "check", "count_of", "listed"]
+__all__ = ["Check", "Finding", "Level", "Seen", "check", "listed"]
 
 Level = Literal["error", "warning", "note"]
 
@@ -69,11 +69,6 @@ def check(code: str, level: Level) -> Callable[[Callable[[Draft], Iterator[Seen]
         return Check(code, level, look.__name__.replace("_", " "), inspect.getdoc(look) or "", look)
 
     return make
-
-
-def count_of(number: int, noun: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def listed(items: Sequence[object], most: int = 5) -> str:

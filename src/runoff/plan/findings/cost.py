@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runoff.plan.adapter import adapter_spec
-from runoff.plan.findings.check import Seen, check, count_of
+from runoff.plan.findings.check import Seen, check
 from runoff.plan.memory import checkpoint_bytes, memory_parts
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.plan.draft import Draft

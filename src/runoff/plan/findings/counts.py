@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runoff.plan.findings.check import Seen, check, count_of
+from runoff.plan.findings.check import Seen, check
 from runoff.plan.foreign.nouns import as_text
 from runoff.plan.schedule import learning_rate
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.config import LrSchedule

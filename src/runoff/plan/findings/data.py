@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runoff.plan.findings.check import Seen, check, count_of, listed
+from runoff.plan.findings.check import Seen, check, listed
 from runoff.plan.unknown import Unknown
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.plan.data_facts import SplitFacts

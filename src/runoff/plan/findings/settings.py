@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from runoff.config import ProblemKind, yaml_1_1_reading
 from runoff.plan.adapter import adapted_blocks, matches
-from runoff.plan.findings.check import Seen, check, count_of, listed
+from runoff.plan.findings.check import Seen, check, listed
 from runoff.plan.foreign.nouns import as_text
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.plan.draft import Draft

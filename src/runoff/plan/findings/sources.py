@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from runoff.plan.findings.check import Seen, check, count_of, listed
+from runoff.plan.findings.check import Seen, check, listed
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.plan.draft import Draft

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runoff.plan.findings.check import Seen, check, count_of
+from runoff.plan.findings.check import Seen, check
 from runoff.plan.foreign.nouns import as_text
+from runoff.words import count_of
 
 if TYPE_CHECKING:
     from runoff.plan.draft import Draft

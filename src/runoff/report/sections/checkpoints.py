@@ -8,10 +8,10 @@ from runoff.comparison.checkpoints import Checkpoints
 from runoff.comparison.curves import CurveFacts
 from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome, minimum_clusters_for, outcome
-from runoff.plan.findings.check import count_of
 from runoff.report.model import Block, Paragraph
 from runoff.report.numbers import interval_text, loss_text
 from runoff.report.sections.cells import pair_p_text
+from runoff.words import count_of
 
 __all__ = ["curve_sentences"]
 

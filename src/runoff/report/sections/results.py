@@ -12,11 +12,11 @@ from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
-from runoff.plan.findings.check import count_of
 from runoff.report.arrange import pairs_to_show
 from runoff.report.model import Block, Cell, Paragraph, Role, Table, cell
 from runoff.report.numbers import interval_text, loss_text, p_text, percent_text, signed_text
 from runoff.report.said import texts, what_marks_mean
+from runoff.words import count_of
 
 __all__ = ["answers", "results", "telling_examples"]
 
