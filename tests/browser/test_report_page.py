@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from tests.browser.pages import brightness, contrast, opened
 from tests.support.run_folders import Told, make_run, random_losses
 
 from runoff.comparison import compare, verdict
@@ -16,27 +14,6 @@ from runoff.report import report, write_report
 from runoff.runs import MetricRow
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        assert "CI" not in os.environ, "continuous integration installs chromium"
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +26,13 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(report(comparison, verdict(comparison)), root / "out")[1]
 
 
-def opened(browser: Browser, path: Path, **options: object) -> tuple[Page, list[str]]:
-    """The page, and whatever it complained of or asked the network for."""
-    page = browser.new_page(**options)  # type: ignore[arg-type]
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda request: trouble.append(request.url) if not request.url.startswith("file:") else None)
-    page.goto(path.as_uri())
-    return page, trouble
-
-
 def settled(page: Page) -> None:
     """After the next frame, in which charts are drawn anew."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def test_the_verdict_is_the_first_thing_read(browser: Browser, page_path: Path) -> None:
-    page, trouble = opened(browser, page_path, viewport={"width": 1200, "height": 900})
+    page, trouble = opened(browser, page_path.as_uri(), viewport={"width": 1200, "height": 900})
     first = page.locator("p.verdict").first
     assert first.inner_text().startswith("Ship long")
     box = first.bounding_box()
@@ -76,7 +42,7 @@ def test_the_verdict_is_the_first_thing_read(browser: Browser, page_path: Path) 
 
 
 def test_the_curves_are_drawn_and_named(browser: Browser, page_path: Path) -> None:
-    page, trouble = opened(browser, page_path)
+    page, trouble = opened(browser, page_path.as_uri())
     charts = page.get_by_role("application", name="Line chart of 2 runs.")
     assert charts.count() == page.locator("figure").count() == 3
     legend = page.locator(".legend").first
@@ -86,7 +52,7 @@ def test_the_curves_are_drawn_and_named(browser: Browser, page_path: Path) -> No
 
 
 def test_without_scripts_the_curves_stand_still_and_nothing_is_missing(browser: Browser, page_path: Path) -> None:
-    page, trouble = opened(browser, page_path, java_script_enabled=False)
+    page, trouble = opened(browser, page_path.as_uri(), java_script_enabled=False)
     assert page.get_by_role("img", name="Line chart of 2 runs.").count() == 3
     assert page.locator("svg.chart").first.locator("path.line").count() == 4
     assert page.locator(".controls").count() == 0
@@ -94,7 +60,7 @@ def test_without_scripts_the_curves_stand_still_and_nothing_is_missing(browser: 
 
 
 def test_a_run_is_hidden_and_shown_by_its_name_in_the_legend(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     figure = page.locator("figure").first
     lines = figure.locator("svg.chart path.line")
     toggle = figure.get_by_role("button", name="short")
@@ -111,7 +77,7 @@ def test_a_run_is_hidden_and_shown_by_its_name_in_the_legend(browser: Browser, p
 
 
 def test_the_axis_can_be_changed(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     figure = page.locator("figure").first
     figure.get_by_role("combobox").select_option(label="epochs")
     settled(page)
@@ -121,7 +87,7 @@ def test_the_axis_can_be_changed(browser: Browser, page_path: Path) -> None:
 
 
 def test_dragging_zooms_and_the_whole_range_comes_back(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     figure = page.locator("figure").first
     figure.scroll_into_view_if_needed()
     box = figure.locator("svg.chart").bounding_box()
@@ -139,7 +105,7 @@ def test_dragging_zooms_and_the_whole_range_comes_back(browser: Browser, page_pa
 
 
 def test_the_values_are_read_with_the_mouse_and_with_the_keyboard(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     figure = page.locator("figure").first
     chart, reading = figure.locator("svg.chart"), figure.get_by_role("status")
     chart.focus()
@@ -158,7 +124,7 @@ def test_smoothing_is_drawn_over_what_was_reported_and_can_be_turned_off(browser
     rows = tuple(MetricRow("train", at, at // 4, at / 50, 3.0 + at % 2, at * 90) for at in range(1, 61))
     runs = [make_run(tmp_path, name, Told(metrics=rows)) for name in ("a", "b")]
     comparison = compare(runs)
-    page, _ = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1])
+    page, _ = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1].as_uri())
     figure = page.locator("figure").first
     assert figure.locator("path.faint").count() == 2
     strong = figure.locator("path.line").first.get_attribute("d")
@@ -172,7 +138,7 @@ def test_a_name_from_a_file_is_never_run(browser: Browser, tmp_path: Path) -> No
     name = "</script><script>document.title='taken'</script><img src=x onerror=document.title='taken'>"
     runs = [make_run(tmp_path, "a", Told(identity={"name": name})), make_run(tmp_path, "b")]
     comparison = compare(runs)
-    page, trouble = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1])
+    page, trouble = opened(browser, write_report(report(comparison, verdict(comparison)), tmp_path / "out")[1].as_uri())
     assert page.title().startswith("Runoff: </script>")
     assert page.locator("img").count() == 0
     assert name in page.locator(".legend").first.inner_text()
@@ -180,7 +146,7 @@ def test_a_name_from_a_file_is_never_run(browser: Browser, tmp_path: Path) -> No
 
 
 def test_it_prints_in_dark_ink_without_buttons(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path, color_scheme="dark")
+    page, _ = opened(browser, page_path.as_uri(), color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert brightness(page.evaluate("getComputedStyle(document.body).color")) < 0.1
     assert not page.locator(".controls").first.is_visible()
@@ -189,12 +155,12 @@ def test_it_prints_in_dark_ink_without_buttons(browser: Browser, page_path: Path
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
 def test_nothing_runs_off_the_screen(browser: Browser, page_path: Path, width: int) -> None:
-    page, _ = opened(browser, page_path, viewport={"width": width, "height": 800})
+    page, _ = opened(browser, page_path.as_uri(), viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_on_a_phone_no_table_is_scrolled_and_each_cell_names_its_column(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path, viewport={"width": 390, "height": 800})
+    page, _ = opened(browser, page_path.as_uri(), viewport={"width": 390, "height": 800})
     wide = "[...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth + 1)"
     assert page.evaluate(f"{wide}.map(one => one.getAttribute('aria-label'))") == []
     stacked = page.locator(".stacks").first
@@ -203,12 +169,12 @@ def test_on_a_phone_no_table_is_scrolled_and_each_cell_names_its_column(browser:
     assert [cell.get_attribute("data-column") for cell in cells.all()] == heads[1:]
     shown = "getComputedStyle(document.querySelector('.stacks td'), '::before').content"
     assert page.evaluate(shown) not in ("none", "normal")
-    desk, _ = opened(browser, page_path, viewport={"width": 1400, "height": 800})
+    desk, _ = opened(browser, page_path.as_uri(), viewport={"width": 1400, "height": 800})
     assert desk.evaluate(shown) in ("none", "normal")
 
 
 def test_the_dark_scheme_is_dark_and_readable(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path, color_scheme="dark")
+    page, _ = opened(browser, page_path.as_uri(), color_scheme="dark")
     ink, paper = page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
     )
@@ -217,7 +183,7 @@ def test_the_dark_scheme_is_dark_and_readable(browser: Browser, page_path: Path)
 
 
 def test_every_wide_table_can_be_reached_by_keyboard(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     tables = page.locator("div.wide").count()
     reached: set[str] = set()
     for _ in range(90):
@@ -229,19 +195,8 @@ def test_every_wide_table_can_be_reached_by_keyboard(browser: Browser, page_path
 
 
 def test_headings_and_tables_are_named_for_a_screen_reader(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     assert page.get_by_role("heading", level=1).count() == 1
     for table in page.locator("table").all():
         assert table.locator("caption").inner_text()
         assert table.locator("th[scope=col]").count() > 1
-
-
-def brightness(colour: str) -> float:
-    parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((brightness(one), brightness(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

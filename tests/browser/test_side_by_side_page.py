@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from tests.browser.test_report_page import browser, contrast, opened
+from tests.browser.pages import contrast, opened
 
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, TrainingRow
@@ -15,7 +15,6 @@ from runoff.report import write_report
 from runoff.report.side_by_side import side_by_side_report
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser"]
 
 COPIED = "Keep the salt in a dry tin by the north window until the spring"
 TRAINING = (TrainingRow("Salt?", f"{COPIED}, and then again.", "tape 4"),)
@@ -43,7 +42,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("width", "abreast"), [(360, 1), (1900, 6)])
 def test_columns_on_a_desk_and_a_stack_on_a_phone(browser: Browser, page_path: Path, width: int, abreast: int) -> None:
-    page, trouble = opened(browser, page_path, viewport={"width": width, "height": 900})
+    page, trouble = opened(browser, page_path.as_uri(), viewport={"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     tops = [item.bounding_box() for item in page.locator("article.texts").first.locator(".said > li").all()]
     assert len(tops) == 6  # the reference, the base and four runs
@@ -54,7 +53,7 @@ def test_columns_on_a_desk_and_a_stack_on_a_phone(browser: Browser, page_path: P
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_marked_words_and_badges_are_readable(browser: Browser, page_path: Path, scheme: str) -> None:
-    page, _ = opened(browser, page_path, color_scheme=scheme)
+    page, _ = opened(browser, page_path.as_uri(), color_scheme=scheme)
     style = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
     ink, mark = page.locator("mark").first.evaluate(style)
     assert contrast(ink, mark) > 7
@@ -65,7 +64,7 @@ def test_marked_words_and_badges_are_readable(browser: Browser, page_path: Path,
 
 
 def test_a_screen_reader_finds_prompts_labels_and_badges(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     assert page.get_by_role("article").count() == page.get_by_role("heading", level=3).count() == 3
     assert [one.inner_text() for one in page.get_by_role("article").first.get_by_role("heading", level=4).all()] == [
         "reference",
@@ -77,7 +76,7 @@ def test_a_screen_reader_finds_prompts_labels_and_badges(browser: Browser, page_
 
 
 def test_links_lead_to_the_sources_by_keyboard(browser: Browser, page_path: Path) -> None:
-    page, _ = opened(browser, page_path)
+    page, _ = opened(browser, page_path.as_uri())
     for _ in range(2):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")

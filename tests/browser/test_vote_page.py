@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.test_report_page import browser, contrast
+from tests.browser import pages
+from tests.browser.pages import contrast
 from tests.support.polls import QUESTIONS, Booth, answered, booth
 
 from runoff.evaluation.votes import open_poll
 from runoff.evaluation.votes.server import VoteServer
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser"]
 
 HOSTILE = "<img src=http://evil.example/i onerror=alert(1)> **bold** " + "x" * 200
 
@@ -35,13 +35,8 @@ def server(made: Booth) -> Iterator[VoteServer]:
 
 
 def opened(browser: Browser, server: VoteServer, **options: object) -> tuple[Page, list[str]]:
-    """The page, and whatever it complained of or asked of anybody else."""
-    page = browser.new_page(**options)  # type: ignore[arg-type]
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda one: trouble.append(one.url) if not one.url.startswith(server.address) else None)
-    page.goto(server.address)
+    """The page with its first question, and whatever it complained of or asked of anybody else."""
+    page, trouble = pages.opened(browser, server.address, **options)
     expect(page.locator("#question")).to_contain_text("How long for dish")
     return page, trouble
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.support import LIBRARIES
 from tests.support.tiny import make_tiny_model
 
 
@@ -27,3 +28,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["torch", "mlx"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine that a user may ask for; skipped where its library is not installed."""
+    for library in LIBRARIES[request.param]:
+        pytest.importorskip(library)
+    return str(request.param)

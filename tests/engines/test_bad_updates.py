@@ -15,18 +15,10 @@ from runoff.errors import EngineError
 from runoff.runs import load_run
 from runoff.training import train
 from runoff.training.state import load_checkpoint, load_snapshot
-from tests.engines.support import LIBRARIES
 from tests.support.runs import chat_row, make_config, make_data, of_kind, write_rows
 
 BAD = 7
 """The number of the row with the character whose embedding is not a number."""
-
-
-@pytest.fixture(params=["torch", "mlx"])
-def engine(request: pytest.FixtureRequest) -> str:
-    for library in LIBRARIES[request.param]:
-        pytest.importorskip(library)
-    return str(request.param)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from runoff.engines.ranks import ALONE, Ranks, gather, launched_by, sum_numbers
 from runoff.runs import Run, load_run
 from runoff.training import train as train_alone
 from runoff.training.state import load_checkpoint
-from tests.engines.support import LIBRARIES, batch_of, spec_for, trained
+from tests.engines.support import batch_of, spec_for, trained
 from tests.support.fake_engine import FakeBase
 from tests.support.played import played
 from tests.support.runs import make_data, of_kind
@@ -65,13 +65,6 @@ def train(engine: str, place: Path, name: str, *options: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.fixture(params=["torch", "mlx"])
-def engine(request: pytest.FixtureRequest) -> str:
-    for library in LIBRARIES[request.param]:
-        pytest.importorskip(library)
-    return str(request.param)
 
 
 @pytest.fixture
