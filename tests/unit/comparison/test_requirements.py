@@ -117,6 +117,13 @@ def test_where_the_best_is_broken_the_other_is_shipped_if_it_helps(tmp_path: Pat
     assert "lower than the base's" in found.headline.text
 
 
+def test_every_gate_that_was_failed_is_named(tmp_path: Path) -> None:
+    forgetful = made_measure("retention", 0.5, half=0.01)
+    a = make_run(tmp_path, "a", losses=LOSSES, measures=[broken(0.5), forgetful])
+    b = make_run(tmp_path, "b", losses=LOSSES + 0.1, measures=[broken(0.0), made_measure("retention", 1.0, half=0.0)])
+    assert "a (broken output and forgetting) must not be shipped;" in verdict(compare([a, b])).headline.text
+
+
 def test_where_the_best_is_broken_and_the_other_does_not_help_none_is_shipped(tmp_path: Path) -> None:
     a = make_run(tmp_path, "a", losses=LOSSES, base=LOSSES, measures=[broken(0.5)])
     b = make_run(tmp_path, "b", losses=LOSSES + 0.1, base=LOSSES, measures=[broken(0.0)])

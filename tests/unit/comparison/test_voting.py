@@ -144,6 +144,18 @@ def test_a_preferred_run_that_is_no_better_than_the_base_is_not_shipped_unless_v
     assert found.ship == "a"
 
 
+def test_the_last_run_that_failed_no_gate_may_be_better_than_the_base_by_votes(tmp_path: Path) -> None:
+    runs = made(tmp_path, level=1.5, measures=(WHOLE, BROKEN))
+    _, found = decided(runs)
+    assert found.ship is None
+    voted(runs, 14, pair=("a", "base"))
+    _, found = decided(runs)
+    assert found.ship == "a"
+    assert found.headline.text.startswith(
+        "b (broken output) must not be shipped. Ship a: in blind votes it sounds more"
+    )
+
+
 def test_of_three_runs_the_preferred_one_has_to_beat_both(tmp_path: Path) -> None:
     runs = made(tmp_path, ("a", "b", "c"))
     voted(runs, 0, 14)

@@ -28,7 +28,8 @@ def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
         )
     if len(comparison.sides) <= MOST_COLUMNS:
         for found in verdict.requirements:
-            if found.status == "failed":
+            open_still = found.status == "undecided" and found.label == verdict.ship
+            if found.status == "failed" or open_still:
                 yield Paragraph(found.sentence.text, found.sentence.cites, "warning")
     yield from _cautions(comparison)
     yield from _next_step(comparison, verdict)

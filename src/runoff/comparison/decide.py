@@ -1,0 +1,55 @@
+"""What yardsticks come to: better, equivalent, no difference detectable, insufficient evidence.
+
+Owns: the rules. Must not: word them, or know gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from runoff.comparison.statistics import Outcome
+from runoff.comparison.yardstick import Yardstick
+
+__all__ = ["Decision", "decide"]
+
+
+class Decision(StrEnum):
+    """What a comparison can come to."""
+
+    BETTER = "better"
+    EQUIVALENT = "equivalent"
+    NOT_DETECTABLE = "no difference detectable"
+    NOT_COMPARABLE = "not comparable"
+    INSUFFICIENT = "insufficient evidence"
+
+
+def decide(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
+    """With two yardsticks the winner has to be better by one and no worse by the other."""
+    found = [_one_decision(one) for one in deciding]
+    winners = {leader for decision, leader in found if decision is Decision.BETTER}
+    if len(winners) == 1:
+        (leader,) = winners
+        if all(_beaten_by_nobody(one, leader) for one in deciding):
+            return Decision.BETTER, leader
+    elif not winners:
+        decisions = {decision for decision, _ in found}
+        return (decisions.pop() if len(decisions) == 1 else Decision.NOT_DETECTABLE), found[0][1]
+    return Decision.NOT_DETECTABLE, found[0][1]
+
+
+def _one_decision(one: Yardstick) -> tuple[Decision, str]:
+    """A winner has to beat every other run, with the p-values of all pairs adjusted for their number."""
+    leader = one.leader or ""
+    outcomes = {label: one.between(leader, label) for label in one.values if label != leader}
+    if all(found is Outcome.BETTER and label not in one.not_worse for label, found in outcomes.items()):
+        return Decision.BETTER, leader
+    if all(found is Outcome.EQUIVALENT for found in outcomes.values()):
+        return Decision.EQUIVALENT, leader
+    if all(found is Outcome.INSUFFICIENT for found in outcomes.values()):
+        return Decision.INSUFFICIENT, leader
+    return Decision.NOT_DETECTABLE, leader
+
+
+def _beaten_by_nobody(one: Yardstick, leader: str) -> bool:
+    return not any(one.between(leader, label) is Outcome.WORSE for label in one.values if label != leader)

@@ -1,0 +1,186 @@
+"""Why a verdict is what it is, and what would change it. Owns: these sentences. Must not: decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from runoff.comparison.compare import Comparison
+from runoff.comparison.decide import Decision, decide
+from runoff.comparison.facts import Sentence, Side, both, listed
+from runoff.comparison.headlines import certainty
+from runoff.comparison.replicates import BASE, are_replicates, one_setting
+from runoff.comparison.requirements import Required, unmeasured
+from runoff.comparison.separation import separation
+from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
+from runoff.comparison.yardstick import Yardstick
+from runoff.words import count_of
+
+__all__ = [
+    "base_sentences",
+    "challenge_sentences",
+    "failed_would_change",
+    "not_looked_at",
+    "overruled",
+    "pair_sentences",
+    "seed_sentences",
+    "weightless",
+    "would_change",
+]
+
+
+def weightless(sides: Sequence[Side]) -> Iterator[Sentence]:
+    """What can't be measured, and why: a file that was not imported, or a run that ended before it had one."""
+    for imported, why in (
+        (True, "the adapter's weights are not among the files. Import them with the rest, or train again."),
+        (False, "no adapter was kept before the training ended. Train again, or compare the others without."),
+    ):
+        found = [
+            side.label
+            for side in sides
+            if not side.run.folder.has_adapter and (side.run.identity.imported is not None) is imported
+        ]
+        if found:
+            text = f"{listed(found)} can't be measured as {'it is' if len(found) == 1 else 'they are'}: {why}"
+            yield Sentence(text, tuple(f"{label}.adapter" for label in found))
+
+
+def overruled(deciding: Sequence[Yardstick], voted: str | None) -> Iterator[Sentence]:
+    """What the aim's measures would have said, where votes say otherwise."""
+    found, leader = decide(deciding)
+    if voted is not None and found is Decision.BETTER and leader != voted:
+        names = listed([one.title.lower() for one in deciding])
+        text = f"By {names} {leader} is better; decisive votes come before it."
+        yield Sentence(text, (f"{deciding[0].key}.{leader}",))
+
+
+def pair_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
+    """How often the leader is the better one, compared with each other run."""
+    for label in one.values:
+        pair = one.pairs.get((leader, label))
+        if pair is None:
+            continue
+        cites = (f"{one.key}.{leader}-{label}",)
+        name = one.title.lower()
+        if pair.exact_zero:
+            yield Sentence(f"{leader} and {label} have exactly the same {name} on every answer.", cites)
+        elif pair.share_lower is not None and one.lower_is_better:
+            share = f"{pair.share_lower:.0%}".replace("%", " %")
+            yield Sentence(
+                f"{leader} has the lower {name} on {share} of the answers, compared with {label}; the median "
+                f"difference is {pair.median_difference:+.4f} {one.unit}.",
+                cites,
+            )
+
+
+def seed_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
+    """What the runs of each setting say, apart from what the questions say."""
+    for label in one.values:
+        seeds = one.seeds.get((leader, label))
+        if seeds is None:
+            continue
+        low, high = seeds.interval(0.95)
+        agree = "agree" if low > 0 or high < 0 else "do not show a difference by themselves"
+        yield Sentence(
+            f"Over seeds, {leader} and {label} differ by {seeds.value:+.4f} {one.unit} (95 % t interval {low:+.4f} to "
+            f"{high:+.4f} from {seeds.runs[0]} and {count_of(seeds.runs[1], 'run')}; runs that differ in their seed "
+            f"alone have a standard deviation of {seeds.sd:.4f}): the seeds {agree}.",
+            (f"{one.key}.seeds.{leader}-{label}",),
+        )
+
+
+def challenge_sentences(comparison: Comparison) -> Iterator[Sentence]:
+    """What became of the challengers of a named baseline."""
+    found = comparison.evidence.challenges
+    if not found:
+        return
+    words = {
+        Outcome.BETTER: "better", Outcome.WORSE: "worse", Outcome.EQUIVALENT: "equivalent",
+        Outcome.NOT_DETECTABLE: "not detectably different", Outcome.INSUFFICIENT: "not told apart by so few sources",
+    }  # fmt: skip
+    told = listed([f"{one.label} is {words[one.outcome]}" for one in found])
+    adjusted = f", p adjusted for {len(found)} challengers" if len(found) > 1 else ""
+    cites = tuple(f"held_out_loss.{one.label}-{one.baseline}" for one in found)
+    yield Sentence(f"Against the baseline {found[0].baseline}, by held-out loss: {told}{adjusted}.", cites)
+
+
+def base_sentences(one: Yardstick) -> Iterator[Sentence]:
+    """Each run against the base."""
+    name = one.title.lower()
+    for label, pair in one.against_base.items():
+        value = pair.difference.value
+        if value is None:
+            continue
+        way = "lower" if value < 0 else "higher"
+        word = {
+            Outcome.BETTER: f"{abs(value):.4f} {one.unit} {way} than the base's",
+            Outcome.WORSE: f"{abs(value):.4f} {one.unit} {way} than the base's: it made the model worse here",
+        }.get(one.between(label, BASE), "not detectably different from the base's")
+        yield Sentence(f"{label}'s {name} is {word} ({certainty(pair)}).", (f"{one.key}.{label}-base",))
+
+
+def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
+    """What no gate could look at."""
+    left = unmeasured(comparison.evidence.measures)
+    if left:
+        yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
+
+
+def failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
+    """What the failed gates call for; which of it helps, only another training shows."""
+    failed = list(dict.fromkeys(found.gate for found in gates if found.status == "failed"))
+    if not failed:
+        return
+    cites = tuple(cite for found in gates if found.status == "failed" for cite in found.sentence.cites)
+    yield Sentence(
+        f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower "
+        "learning rate or scale, fewer adapted blocks, or general questions with the base's own answers among the "
+        "training rows.",
+        cites,
+    )
+
+
+def would_change(
+    comparison: Comparison, decision: Decision, deciding: Sequence[Yardstick], leader: str
+) -> Iterator[Sentence]:
+    """What would settle what is open, or could turn it round."""
+    for one in deciding:
+        for label in one.values:
+            if label != leader:
+                yield from _pair_would_change(one, decision, one.pairs[leader, label], label)
+    if not comparison.groups and {side.setting("seed").value for side in comparison.sides} != {None}:
+        yield Sentence(
+            "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
+            f"seed of {both(len(comparison.sides))} would show it.",
+            tuple(f"{side.label}.settings.seed" for side in comparison.sides),
+        )
+    separated = separation(comparison)
+    if separated is not None:
+        yield separated.sentence
+    twins = [
+        f"{one.label} and {two.label}" for one, two in combinations(comparison.sides, 2) if are_replicates(one, two)
+    ]
+    if twins and not comparison.groups and not one_setting(comparison.sides):
+        text = f"{twins[0]} differ in their seed alone: with --replicates such runs are taken as one setting."
+        yield Sentence(text, ("settings.seed",))
+
+
+def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifference, label: str) -> Iterator[Sentence]:
+    need, ends = questions_needed(pair, one.margin), pair.interval(0.95)
+    cites = (f"{one.key}.{label}",)
+    if decision is Decision.NOT_DETECTABLE and need.questions is not None and need.questions > pair.n:
+        least = pair.smallest_detectable
+        seen = f" The smallest difference these rows could have shown is {least:.4f}." if least else ""
+        yield Sentence(
+            f"To settle a difference of {one.margin:g} {one.unit} from {label}, about {need.questions:,} questions "
+            f"from {need.clusters} sources are needed; there are {pair.n} from {pair.clusters}.{seen}",
+            cites,
+        )
+    if decision is Decision.BETTER and ends:
+        smallest = -ends[1] if one.lower_is_better is not False else ends[0]
+        if smallest < one.margin:
+            yield Sentence(
+                f"The lead over {label} may be as small as {smallest:.4f} {one.unit}, less than the margin of "
+                f"{one.margin:g} that was said to matter.",
+                cites,
+            )
