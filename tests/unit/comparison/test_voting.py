@@ -144,7 +144,7 @@ def test_a_preferred_run_that_is_no_better_than_the_base_is_not_shipped_unless_v
     assert found.ship == "a"
 
 
-def test_the_last_run_that_failed_no_gate_may_be_better_than_the_base_by_votes(tmp_path: Path) -> None:
+def test_the_last_run_left_may_be_better_than_the_base_by_votes(tmp_path: Path) -> None:
     runs = made(tmp_path, level=1.5, measures=(WHOLE, BROKEN))
     _, found = decided(runs)
     assert found.ship is None
