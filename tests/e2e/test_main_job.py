@@ -101,16 +101,16 @@ def test_the_adapter_loads_in_peft_and_scores_as_the_evaluation_says(workplace: 
     base = transformers.AutoModelForCausalLM.from_pretrained(smollm2_folder, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, workplace / "runs" / "long" / "adapter").eval()
     (stored,) = (workplace / "runs" / "long" / "evaluations").iterdir()
-    scored = ScoredRow.from_json(read_jsonl(stored / "rows.jsonl")[0])
-    row = load_rows(workplace / "test.jsonl").rows[0]
-    (example,) = encode_for_scoring([row], load_tokenizer(smollm2_folder), max_seq_length=2048)
-    ids = torch.from_numpy(example.ids).long()[None]
-    with torch.no_grad():
-        chances = model(ids).logits[0].log_softmax(-1)
-    targets = range(example.target_start, example.target_end)
-    nats = -sum(float(chances[at - 1, ids[0, at]]) for at in targets)
-    # bfloat16 on processors that have it; float32 elsewhere.
-    assert scored.nats == pytest.approx(nats, rel=2e-3)
+    scored = [ScoredRow.from_json(row) for row in read_jsonl(stored / "rows.jsonl")[:8]]
+    rows = load_rows(workplace / "test.jsonl").rows[:8]
+    nats = 0.0
+    for example in encode_for_scoring(rows, load_tokenizer(smollm2_folder), max_seq_length=2048):
+        ids = torch.from_numpy(example.ids).long()[None]
+        with torch.no_grad():
+            chances = model(ids).logits[0].log_softmax(-1)
+        nats -= sum(float(chances[at - 1, ids[0, at]]) for at in range(example.target_start, example.target_end))
+    # bfloat16 on processors that have it, which moves a row by up to 0.3 %, either way; float32 elsewhere.
+    assert sum(row.nats for row in scored) == pytest.approx(nats, rel=1e-3)
 
 
 def test_a_second_evaluation_computes_nothing(workplace: Path) -> None:

@@ -112,7 +112,8 @@ def train(
         return _beside(ranks, RunFolder((root or runs_root()) / name), prepared or prepare(config), base, goes_on)
     folder = load_run(name, root).folder if goes_on else free_folder(name, root, overwrite=overwrite)
     ready = prepared or prepare(config, say=say)
-    record, fresh = plan_record(ready.plan), new_identity(name, ready.plan, ready.data, ready.tokenizer.sha256)
+    record, sha256 = plan_record(ready.plan), ready.tokenizer.sha256
+    fresh = new_identity(name, ready.plan, ready.data, tokenizer_sha256=sha256, processes=ranks.size)
     if goes_on:
         with folder.lock():
             check_resume(load_run(folder.path), fresh, record, extend=extend)

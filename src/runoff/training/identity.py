@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runoff.engines.ranks import open_ranks
 from runoff.plan import EncodedDataset, Plan
 from runoff.runs import Identity, model_identity, timestamp
 from runoff.version import __version__, installed_packages, machine_identity
@@ -16,8 +15,8 @@ from runoff.version import __version__, installed_packages, machine_identity
 __all__ = ["new_identity"]
 
 
-def new_identity(name: str, plan: Plan, data: EncodedDataset, tokenizer_sha256: str) -> Identity:
-    """Of a run that starts now, in this process, under this plan."""
+def new_identity(name: str, plan: Plan, data: EncodedDataset, *, tokenizer_sha256: str, processes: int) -> Identity:
+    """Of a run that starts now, in this process (or in so many), under this plan."""
     parts: dict[str, dict[str, Any]] = {
         split: {"place": facts.place, "rows": facts.rows, "sha256": facts.sha256, "sources": facts.sources}
         for split, facts in (("train", plan.data.train), ("valid", plan.data.valid))
@@ -34,7 +33,7 @@ def new_identity(name: str, plan: Plan, data: EncodedDataset, tokenizer_sha256: 
         command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
         packages=installed_packages(),
         python=platform.python_version(),
-        machine=machine_identity(open_ranks().size),
+        machine=machine_identity(processes),
         git=_git(),
         model=model_identity(plan.model, plan.settings.model),
         tokenizer_sha256=tokenizer_sha256,
