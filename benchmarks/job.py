@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runoff.models import get_model
 
-__all__ = ["Job", "make_job", "read_job"]
+__all__ = ["Job", "chosen", "make_job", "read_job"]
 
 
 LONG = 200
@@ -65,3 +66,10 @@ def make_job(options: argparse.Namespace) -> Job:
 def read_job(path: Path) -> Job:
     """For a contender's own process."""
     return Job(**json.loads(path.read_text("utf-8")))
+
+
+def chosen(names: Collection[str], only: Sequence[str] | None) -> list[str]:
+    """The contenders to run: all, those of a whole name, or those with a part of one in theirs."""
+    if not only:
+        return list(names)
+    return [name for name in names if any(part == name if part in names else part in name for part in only)]

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.contenders.answerers import ANSWERERS, ANSWERING_RUNS
 from benchmarks.contenders.scorers import HARNESS, PAIRS, SCORED_RUNS, SCORERS
-from benchmarks.job import Job, read_job
+from benchmarks.job import Job, chosen, read_job
 from runoff.engines.adapters.folders import write_peft
 from runoff.plan import LoraSpec, layout, read_model_facts
 
@@ -40,7 +40,7 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     size = {"rows": options.eval_rows, "answers": options.answers, "tokens": options.answer_tokens}
     size["apart"] = min(options.answers, options.answers_apart)
     (folder / "scoring.json").write_text(json.dumps({"data": str(options.data), **size}))
-    wanted = [name for name in CONTENDERS if not options.only or any(part in name for part in options.only)]
+    wanted = chosen(CONTENDERS, options.only)
     if HARNESS in wanted and importlib.util.find_spec("lm_eval") is None:
         print(f"  {HARNESS}: left out, since lm_eval can't be imported.")
         wanted.remove(HARNESS)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.job import Job
+from benchmarks.job import Job, chosen
 
 __all__ = ["CONTENDERS", "run"]
 
@@ -45,7 +45,7 @@ OPENBLAS = ("libopenblas.so.0", "/usr/lib/x86_64-linux-gnu/openblas-pthread/libo
 
 def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     """Let the contenders take turns, and print the table."""
-    names = [name for name in CONTENDERS if not options.only or any(part in name for part in options.only)]
+    names = chosen(CONTENDERS, options.only)
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(options.repeats):
         for name in names:
