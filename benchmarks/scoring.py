@@ -51,7 +51,8 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any]:
     seconds = {name: statistics.median(turn["seconds"] for turn in found) for name, found in turns.items()}
     cpu = {name: statistics.median(turn["cpu_seconds"] for turn in found) for name, found in turns.items()}
     for title, names in _tables(job, size):
-        _print_table(title, [name for name in names if name in turns], seconds, cpu)
+        if names[0] in turns:
+            _print_table(title, [name for name in names if name in turns], seconds, cpu)
     return {"size": size, "turns": turns, "seconds": seconds, "cpu_seconds": cpu}
 
 

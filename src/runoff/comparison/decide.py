@@ -1,6 +1,6 @@
 """What yardsticks come to: better, equivalent, no difference detectable, insufficient evidence.
 
-Owns: the rules. Must not: word them, or know gates.
+Owns: the rules by which numbers become one of these. Must not: word them, or know gates.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from runoff.comparison.replicates import BASE
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision", "against_base", "decide"]
 
 
 class Decision(StrEnum):
@@ -36,6 +37,17 @@ def decide(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
         decisions = {decision for decision, _ in found}
         return (decisions.pop() if len(decisions) == 1 else Decision.NOT_DETECTABLE), found[0][1]
     return Decision.NOT_DETECTABLE, found[0][1]
+
+
+def against_base(one: Yardstick, label: str) -> Decision:
+    """Of a run that is left alone: one of the two is better, or what else there is to say."""
+    return {
+        Outcome.BETTER: Decision.BETTER,
+        Outcome.WORSE: Decision.BETTER,
+        Outcome.EQUIVALENT: Decision.EQUIVALENT,
+        Outcome.NOT_DETECTABLE: Decision.NOT_DETECTABLE,
+        Outcome.INSUFFICIENT: Decision.INSUFFICIENT,
+    }[one.between(label, BASE)]
 
 
 def _one_decision(one: Yardstick) -> tuple[Decision, str]:

@@ -78,8 +78,10 @@ def sole_headline(one: Yardstick, label: str, gates: Sequence[Required]) -> Sent
     """The one run that failed no gate, against the base."""
     pair, ruled_out = one.against_base[label], left_out(gates)
     cites = (f"{one.key}.{label}-base",)
-    if one.between(label, BASE) is not Outcome.BETTER:
-        text = f"{ruled_out}; {label} remains, but is not shown to be better than the base"
+    outcome = one.between(label, BASE)
+    if outcome is not Outcome.BETTER:
+        how = "is worse than the base" if outcome is Outcome.WORSE else "is not shown to be better than the base"
+        text = f"{ruled_out}; {label} remains, but {how}"
         return Sentence(f"{text} ({certainty(pair)}).", cites)
     word = "lower" if one.lower_is_better is not False else "higher"
     value = f"{one.advantage(pair):.4f} {one.unit}"

@@ -14,7 +14,7 @@ from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
-from runoff.comparison.decide import Decision, decide
+from runoff.comparison.decide import Decision, against_base, decide
 from runoff.comparison.facts import Sentence, listed
 from runoff.comparison.headlines import headline, left_out, opening, seeds_headline, sole_headline
 from runoff.comparison.reasons import (
@@ -147,19 +147,24 @@ def _sole_survivor(
     one, votes = deciding[0], comparison.evidence.votes
     (label,) = one.values
     if votes is not None and votes.prefers(label, BASE):
+        decision = Decision.BETTER
         told = vote_headline(votes, label, [label, BASE], f"{left_out(gates)}. Ship {label}")
     else:
-        told = sole_headline(one, label, gates)
+        decision, told = against_base(one, label), sole_headline(one, label, gates)
     because = (
         *(found.sentence for found in gates),
         *vote_sentences(votes),
         *(sentence for each in deciding for sentence in base_sentences(each)),
         *not_looked_at(comparison),
     )
-    change = (*failed_would_change(gates), *would_change(comparison, Decision.BETTER, deciding, label))
+    change = (
+        *failed_would_change(gates),
+        *would_change(comparison, decision, deciding, label),
+        *vote_changes(votes, comparison.sides, tied=False),
+    )
     commands = tuple(next_commands(comparison, aim, failed=True))
     ship = _may_ship(label, deciding, gates, votes)
-    return Verdict(aim, Decision.BETTER, label if ship else None, told, because, change, commands, tuple(gates))
+    return Verdict(aim, decision, label if ship else None, told, because, change, commands, tuple(gates))
 
 
 def _tied(comparison: Comparison, decision: Decision) -> bool:

@@ -124,14 +124,24 @@ def test_every_gate_that_was_failed_is_named(tmp_path: Path) -> None:
     assert "a (broken output and forgetting) must not be shipped;" in verdict(compare([a, b])).headline.text
 
 
-def test_where_the_best_is_broken_and_the_other_does_not_help_none_is_shipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("above_base", "decision", "says"),
+    [
+        (0.1, Decision.BETTER, "b remains, but is worse than the base ("),
+        (0.0, Decision.NOT_DETECTABLE, "b remains, but is not shown to be better than the base ("),
+    ],
+)
+def test_where_the_best_is_broken_and_the_other_does_not_help_none_is_shipped(
+    tmp_path: Path, above_base: float, decision: Decision, says: str
+) -> None:
+    noise = np.random.Generator(np.random.PCG64(4)).normal(0, 0.3, len(LOSSES))
     a = make_run(tmp_path, "a", losses=LOSSES, base=LOSSES, measures=[broken(0.5)])
-    b = make_run(tmp_path, "b", losses=LOSSES + 0.1, base=LOSSES, measures=[broken(0.0)])
-    found = verdict(compare([a, b]))
-    assert found.ship is None
-    assert "a (broken output) must not be shipped; b remains, but is not shown to be better than the base" in (
-        found.headline.text
+    b = make_run(
+        tmp_path, "b", losses=LOSSES + (above_base or noise - noise.mean()), base=LOSSES, measures=[broken(0.0)]
     )
+    found = verdict(compare([a, b]))
+    assert (found.decision, found.ship) == (decision, None)
+    assert f"a (broken output) must not be shipped; {says}" in found.headline.text
 
 
 def test_of_three_the_broken_one_is_out_of_the_race(tmp_path: Path) -> None:
