@@ -85,7 +85,7 @@ def sole_headline(one: Yardstick, label: str, gates: Sequence[Required]) -> Sent
         return Sentence(f"{text} ({certainty(pair)}).", cites)
     word = "lower" if one.lower_is_better is not False else "higher"
     value = f"{one.advantage(pair):.4f} {one.unit}"
-    text = f"Ship {label}: {ruled_out}; its {one.title.lower()} is {value} {word} than the base's"
+    text = f"Ship {label}: {ruled_out}; {label}'s {one.title.lower()} is {value} {word} than the base's"
     return Sentence(f"{text} ({certainty(pair)}).", cites)
 
 

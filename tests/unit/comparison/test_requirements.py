@@ -113,7 +113,7 @@ def broken(share: float) -> StoredMeasure:
 def test_where_the_best_is_broken_the_other_is_shipped_if_it_helps(tmp_path: Path) -> None:
     found = verdict(compared(tmp_path, broken(0.5), others=(broken(0.0),)))
     assert (found.decision, found.ship) == (Decision.BETTER, "b")
-    assert found.headline.text.startswith("Ship b: a (broken output) must not be shipped; its held-out loss is 0.")
+    assert found.headline.text.startswith("Ship b: a (broken output) must not be shipped; b's held-out loss is 0.")
     assert "lower than the base's" in found.headline.text
 
 
