@@ -73,6 +73,7 @@
     voted = true;
     ask("vote", { ballot: now.ballot, choice });
   };
+  const sure = () => { at("sure").showModal(); at("no").focus(); };
   const end = (reveal) => { at("sure").close(); ask("end", { reveal }); };
 
   for (const button of document.querySelectorAll("[data-choice]")) {
@@ -80,7 +81,7 @@
   }
   at("undo").addEventListener("click", () => ask("undo", {}));
   at("pause").addEventListener("click", () => end(false));
-  at("end").addEventListener("click", () => at("sure").showModal());
+  at("end").addEventListener("click", sure);
   at("yes").addEventListener("click", () => end(true));
   at("no").addEventListener("click", () => at("sure").close());
 
@@ -95,7 +96,7 @@
     if (keys[key]) { event.preventDefault(); vote(keys[key]); }
     if (key === "u" && now.undo) ask("undo", {});
     if (key === "p") end(false);
-    if (key === "e") at("sure").showModal();
+    if (key === "e") sure();
   });
 
   ask("state");
