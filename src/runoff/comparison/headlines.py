@@ -32,13 +32,8 @@ def headline(
     name = one.title.lower()
     if decision is Decision.BETTER:
         begin = opening(one, leader, ship, gates)
-        word = "lower" if one.lower_is_better is not False else "higher"
-        if len(others) == 1:
-            than = f"{word} than that of {nearest}"
-        else:
-            than = f"{word} than that of the next best run, {nearest}"
-        value = f"{one.advantage(pair):.4f} {one.unit}"
-        return Sentence(f"{begin}: its {name} is {value} {than} ({certainty(pair)}).", cites)
+        than = nearest if len(others) == 1 else f"the next best run, {nearest}"
+        return Sentence(f"{begin}: its {name} is {_lead(one, pair)} than that of {than} ({certainty(pair)}).", cites)
     if decision is Decision.EQUIVALENT:
         return Sentence(
             f"{labels} are equivalent by {name}: they differ by less than {one.margin:g} {one.unit} "
@@ -83,10 +78,13 @@ def sole_headline(one: Yardstick, label: str, gates: Sequence[Required]) -> Sent
         how = "is worse than the base" if outcome is Outcome.WORSE else "is not shown to be better than the base"
         text = f"{ruled_out}; {label} remains, but {how}"
         return Sentence(f"{text} ({certainty(pair)}).", cites)
-    word = "lower" if one.lower_is_better is not False else "higher"
-    value = f"{one.advantage(pair):.4f} {one.unit}"
-    text = f"Ship {label}: {ruled_out}; {label}'s {one.title.lower()} is {value} {word} than the base's"
+    text = f"Ship {label}: {ruled_out}; {label}'s {one.title.lower()} is {_lead(one, pair)} than the base's"
     return Sentence(f"{text} ({certainty(pair)}).", cites)
+
+
+def _lead(one: Yardstick, pair: PairedDifference) -> str:
+    """By how much the better one is better, and which way."""
+    return f"{one.advantage(pair):.4f} {one.unit} {'lower' if one.lower_is_better is not False else 'higher'}"
 
 
 def left_out(gates: Sequence[Required]) -> str:
