@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from runoff.data import Batch, make_batch
 from runoff.models import get_model
-from tests.engines.support import batch_of, gradient_of, lora_spec_for, nats_of, spec_for, trained
+from tests.engines.support import batch_of, example, gradient_of, lora_spec_for, nats_of, spec_for, trained
 from tests.engines.test_architectures import ARCHITECTURES, COMMON
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from runoff.engines.torch.arrays import shared_ids  # noqa: E402
 from runoff.engines.torch.engine import TorchBase, TorchEngine  # noqa: E402
 from runoff.engines.torch.loading import open_torch  # noqa: E402
 from runoff.engines.torch.recognized import BOUND, Unrecognized, recognize  # noqa: E402
@@ -65,9 +68,63 @@ def test_loss_and_gradient_are_the_libraries_own(folder: Path, kind: str, lowest
         np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-4)
 
 
-def test_adapter_on_some_layers_of_some_blocks(folder: Path) -> None:
-    from dataclasses import replace
+def starting_alike(common: int, *lengths: int, first_target: int) -> Batch:
+    """Random rows that begin with the same ids, and whose targets begin at `first_target`."""
+    head = example(common, 0, 99).ids
+    rows = [example(length, first_target, seed) for seed, length in enumerate(lengths)]
+    return make_batch([replace(row, ids=np.concatenate([head, row.ids[common:]])) for row in rows])
 
+
+SHARING = {
+    "a template": starting_alike(12, 40, 150, 23, first_target=15),
+    "targets in what is shared": starting_alike(12, 40, 150, 23, first_target=4),
+    "the same row twice": make_batch([example(30, 8, 1), example(30, 8, 1)]),
+    "a row that is the first one's beginning": make_batch(
+        [example(30, 8, 1), replace(example(30, 8, 1), ids=example(30, 8, 1).ids[:20], target_end=20)]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("name", SHARING)
+def test_what_rows_begin_with_alike_is_computed_once(folder: Path, kind: str, name: str) -> None:
+    """Packed states are fewer than tokens; loss and gradient are the libraries' own, which share nothing."""
+    lean, own = both(folder, kind=kind)
+    batch = SHARING[name]
+    packed, _ = lean.base.packed(batch, 2)
+    assert len(packed) == int(batch.lengths.sum()) - sum(shared_ids(batch)) < batch.lengths.sum()
+    nats, gradient = gradient_of(lean, batch)
+    expected, expected_gradient = gradient_of(own, batch)
+    assert nats == pytest.approx(expected, rel=1e-5)
+    assert np.linalg.norm(gradient - expected_gradient) <= 1e-4 * np.linalg.norm(expected_gradient)
+    for found, wanted in zip(lean.score(batch), own.score(batch), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ([[1, 2, 3, 4]], (0,)),
+        ([[1, 2, 3, 4], [1, 2, 5]], (0, 2)),
+        ([[1, 2], [1, 2, 5], [1, 2], [7, 2]], (0, 2, 1, 0)),
+        ([[1, 2, 3], [1, 2, 3], [1]], (0, 2, 0)),
+    ],
+)
+def test_ids_shared_with_the_first_row(rows: list[list[int]], shared: tuple[int, ...]) -> None:
+    """Padding shares nothing, and the last id of a row is always its own."""
+    plain = example(4, 0, 0)
+    assert shared_ids(make_batch([replace(plain, ids=np.asarray(ids, dtype=np.int32)) for ids in rows])) == shared
+
+
+def test_rows_without_targets_have_no_loss(folder: Path) -> None:
+    lean, _ = both(folder)
+    batch = make_batch([example(9, 9, 0), example(7, 7, 1)])
+    nats, gradient = gradient_of(lean, batch)
+    assert (nats, np.abs(gradient).sum()) == (0.0, 0.0)
+    assert [len(row) for row in lean.score(batch)] == [0, 0]
+
+
+def test_adapter_on_some_layers_of_some_blocks(folder: Path) -> None:
     spec = lora_spec_for(folder, lowest=1)
     names = {1: ("self_attn.v_proj", "mlp.down_proj"), 3: ("self_attn.q_proj", "mlp.up_proj")}
     spec = replace(spec, layers=tuple(layer for layer in spec.layers if layer.name in names.get(layer.block, ())))

@@ -52,13 +52,33 @@ def test_attention_is_torchs_own(tokens: int, group: int) -> None:
     assert close(out, plain_attention(q, k, v))
     assert kept is not None
     of_out = normal(*out.shape, seed=3)
+    of_q, of_k_and_v = attend_backward(kept, of_out)
     for found, expected in zip(
-        attend_backward(kept, of_out), gradients(plain_attention, [q, k, v], of_out), strict=True
+        [of_q, *of_k_and_v.chunk(2)], gradients(plain_attention, [q, k, v], of_out), strict=True
     ):
         assert torch.allclose(found, expected, atol=2e-5)
     alone, nothing = attend(q, k, v, keep=False)
     assert torch.equal(alone, out)
     assert nothing is None
+
+
+@pytest.mark.parametrize(("before", "own"), [(1, 1), (9, 4), (QUERIES, 7), (30, QUERIES + 5)])
+def test_attention_after_earlier_positions_is_that_of_the_whole_row(before: int, own: int) -> None:
+    """The same output for the positions that ask, and the same gradients where only theirs are given."""
+    group, tokens = 3, before + own
+    q, k, v = normal(2, tokens * group, 8), normal(2, tokens, 8, seed=1), normal(2, tokens, 8, seed=2)
+    out, kept = attend(q[:, before * group :], k, v, keep=True, before=before)
+    assert torch.allclose(out, plain_attention(q, k, v)[:, before * group :], atol=1e-5)
+    assert kept is not None
+    of_out = normal(2, tokens * group, 8, seed=3)
+    of_out[:, : before * group] = 0
+    of_q, of_k_and_v = attend_backward(kept, of_out[:, before * group :])
+    expected = gradients(plain_attention, [q, k, v], of_out)
+    assert isinstance(expected[0], torch.Tensor)
+    for found, wanted in zip(
+        [of_q, *of_k_and_v.chunk(2)], [expected[0][:, before * group :], *expected[1:]], strict=True
+    ):
+        assert torch.allclose(found, wanted, atol=2e-5)
 
 
 def test_attention_in_bfloat16_has_float32_scores() -> None:

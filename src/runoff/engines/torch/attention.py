@@ -22,8 +22,12 @@ QUERIES = 128
 
 
 class Kept(NamedTuple):
-    """What the backward pass needs. q, k, v: as given, in the working type. chances: of each block of queries."""
+    """What the backward pass needs. q, k, v: as given, in the working type. chances: of each block of queries.
 
+    before: how many of the keys are of earlier positions.
+    """
+
+    before: int
     q: torch.Tensor
     k: torch.Tensor
     v: torch.Tensor
@@ -36,15 +40,14 @@ def attend(
     """Softmax of the causal scores times the values.
 
     q: (kv heads, tokens x group, d) float32, already scaled; the heads of a group lie side by side at each position.
-    k: (kv heads, before + tokens, d) float32: those of `before` earlier positions first, which ask nothing and have no
-    way back. v: the same shape in the working type, which is that of the result (kv heads, tokens x group, d).
+    k: (kv heads, before + tokens, d) float32: those of `before` earlier positions first, which ask nothing. v: the same
+    shape in the working type, which is that of the result (kv heads, tokens x group, d).
     """
     tokens = k.shape[1] - before
     group = q.shape[1] // tokens
     out = torch.empty(q.shape, dtype=v.dtype)
     chances = []
-    for start in range(0, tokens, QUERIES):
-        stop = min(start + QUERIES, tokens)
+    for start, stop in _blocks(tokens):
         rows = slice(start * group, stop * group)
         with by_onednn(v.dtype):
             scores = torch.bmm(q[:, rows], k[:, : before + stop].mT)
@@ -53,26 +56,33 @@ def attend(
         out[:, rows] = torch.bmm(part, v[:, : before + stop])
         if keep:
             chances.append(part)
-    return out, Kept(q.to(v.dtype), k.to(v.dtype), v, chances) if keep else None
+    return out, Kept(before, q.to(v.dtype), k.to(v.dtype), v, chances) if keep else None
 
 
-def attend_backward(kept: Kept, out_gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of q, k and v: the first in the working type, the others summed over the blocks in float32."""
-    q, k, v, chances = kept
-    tokens = k.shape[1]
+def attend_backward(kept: Kept, out_gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of q in the working type, and of k and then v, (2 x kv heads, before + tokens, d) float32."""
+    before, q, k, v, chances = kept
+    tokens = k.shape[1] - before
     group = q.shape[1] // tokens
     q_gradient = torch.empty_like(q)
-    k_gradient, v_gradient = torch.zeros(k.shape), torch.zeros(v.shape)
-    for start, part in zip(range(0, tokens, QUERIES), chances, strict=True):
-        stop = min(start + QUERIES, tokens)
-        rows = slice(start * group, stop * group)
+    gradients = torch.zeros(2 * len(k), *k.shape[1:])
+    k_gradient, v_gradient = gradients.chunk(2)
+    for (start, stop), part in zip(_blocks(tokens), chances, strict=True):
+        rows, seen = slice(start * group, stop * group), slice(before + stop)
         of_out = out_gradient[:, rows]
-        of_chances = torch.bmm(of_out, v[:, :stop].mT)
+        of_chances = torch.bmm(of_out, v[:, seen].mT)
         of_scores = torch._softmax_backward_data(of_chances, part, -1, part.dtype)
-        q_gradient[:, rows] = torch.bmm(of_scores, k[:, :stop])
-        k_gradient[:, :stop] += torch.bmm(of_scores.mT, q[:, rows])
-        v_gradient[:, :stop] += torch.bmm(part.mT, of_out)
-    return q_gradient, k_gradient, v_gradient
+        q_gradient[:, rows] = torch.bmm(of_scores, k[:, seen])
+        k_gradient[:, seen] += torch.bmm(of_scores.mT, q[:, rows])
+        v_gradient[:, seen] += torch.bmm(part.mT, of_out)
+    return q_gradient, gradients
+
+
+def _blocks(tokens: int) -> list[tuple[int, int]]:
+    """From where to where each block of queries goes. Up to half a block at the end goes with the one before: calls on
+    few positions cost nearly as much as on many."""
+    starts = range(0, max(tokens - QUERIES // 2, 1), QUERIES)
+    return list(zip(starts, [*starts[1:], tokens], strict=True))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
-from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, to_array
+from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, shared_ids, to_array
 from runoff.engines.torch.decoder import TorchDecoder
 from runoff.engines.torch.full import OwnBlocks, lean_with, own_blocks, own_tensor
 from runoff.engines.torch.head import head_of, log_chances, ranked_nats, summed_nats, token_nats
@@ -130,11 +130,13 @@ class TorchBase:
     def packed(self, batch: Batch, lowest_block: int) -> tuple[torch.Tensor, Rows]:
         """Packed states (tokens, d) below the lowest adapted block, by the lean pass; from the trunk if it can."""
         assert self.lean is not None
-        rows = self.lean.rows(batch.lengths)
+        shared = shared_ids(batch)
+        rows = self.lean.rows(batch.lengths - shared, shared)
+        parts = list(zip(batch.examples, shared, strict=True))
         if start := self.boundary(lowest_block):
-            states = torch.cat([self._row_states(Forked(example)) for example in batch.examples])
+            states = torch.cat([self._row_states(Forked(example))[before:] for example, before in parts])
         else:
-            states = self._embedded(np.concatenate([example.ids for example in batch.examples]))
+            states = self._embedded(np.concatenate([example.ids[before:] for example, before in parts]))
         return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
 
     def boundary(self, lowest_block: int) -> int:
@@ -151,8 +153,8 @@ class TorchBase:
 
     @staticmethod
     def _rows(lean: Blocks, forked: Forked) -> Rows:
-        forks = [(fork.at, len(fork.ids)) for fork in forked.forks if len(fork.ids)]
-        return lean.forked(len(forked.row.ids), forks) if forks else lean.rows([len(forked.row.ids)])
+        forks = [fork for fork in forked.forks if len(fork.ids)]
+        return lean.rows([len(forked.row.ids), *(len(fork.ids) for fork in forks)], [0, *(fork.at for fork in forks)])
 
     def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
@@ -349,7 +351,8 @@ class TorchEngine:
         picked = final[at].requires_grad_()
         nats = summed_nats(self.base.inner.norm(picked), self.base.head, targets)
         (of_picked,) = torch.autograd.grad(nats * weight, picked)
-        lean.backward(kept, self._patches, torch.zeros_like(final).index_copy_(0, at, of_picked))
+        # Rows that begin alike may have targets there: what one position is given by several adds up.
+        lean.backward(kept, self._patches, torch.zeros_like(final).index_add_(0, at, of_picked))
         return float(nats.detach())
 
     def _made_patches(self) -> dict[int, dict[str, Patch]]:

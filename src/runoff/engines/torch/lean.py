@@ -27,8 +27,8 @@ Patches = Mapping[str, Patch]
 class Rows(NamedTuple):
     """Where the rows lie in packed states, and how each position rotates a head: (tokens, 1, d) float32 each.
 
-    sin: with its first half negated, for it meets a head whose halves are swapped. shared: for rows that fork off the
-    first one, how many of its positions stand before theirs (nothing is kept for a way back); empty where none fork.
+    sin: with its first half negated, for it meets a head whose halves are swapped. shared: how many of the first row's
+    positions stand before those of each row, which are its own only from there on; empty where no row shares any.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
         sin: torch.Tensor,
         shared: tuple[int, ...] = (),
     ) -> Rows:
-        """Rows of these lengths, end to end. cos, sin: (positions, d) as the model has them."""
+        """Rows with so many positions of their own, end to end. cos, sin: (positions, d) as the model has them."""
         stops = np.cumsum(lengths).tolist()
         spans = tuple(zip([0, *stops[:-1]], stops, strict=True))
         places = [
@@ -175,14 +175,17 @@ class Block:
         split = self.heads + self.kv_heads
         found = gradient.new_empty(len(gradient), self.inner.weight.shape[0])
         of_heads = found.view(len(found), -1, self.width)
-        of_turned = torch.empty(len(found), split, self.width)
+        wide = torch.empty(len(found), split + self.kv_heads, self.width)
+        of_turned = wide[:, :split]
         for (start, stop), of_row in zip(rows.spans, kept.attention, strict=True):
             if of_row is None:  # pragma: no cover - only a pass that keeps nothing leaves these empty
                 raise RuntimeError("a pass without gradient has no way back")
-            of_q, of_k, of_v = attend_backward(of_row, self.folded(gradient[start:stop]))
+            of_q, of_keys_and_values = attend_backward(of_row, self.folded(gradient[start:stop]))
             torch.mul(self._unfolded(of_q), self.scaling, out=self._grouped(of_turned[start:stop, : self.heads]))
-            of_turned[start:stop, self.heads :] = of_k.transpose(0, 1)
-            of_heads[start:stop, split:] = of_v.transpose(0, 1)
+            shared, own = of_keys_and_values.transpose(0, 1).tensor_split([of_row.before])
+            wide[start:stop, self.heads :] = own
+            wide[: of_row.before, self.heads :] += shared
+        of_heads[:, split:] = wide[:, split:]
         of_turning = _turned_back(of_turned, rows) if self.turned else of_turned
         if self.heads_norm is not None and kept.heads is not None:
             of_turning = self.heads_norm.backward(*kept.heads, of_turning)
@@ -244,15 +247,10 @@ class Blocks:
     blocks: tuple[Block, ...]
     turns: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 
-    def rows(self, lengths: Sequence[int] | npt.NDArray[np.int32]) -> Rows:
-        """Rows of these lengths."""
-        return Rows.of(lengths, *self.turns(int(max(lengths))))
-
-    def forked(self, length: int, forks: Sequence[tuple[int, int]]) -> Rows:
-        """A row of this length and its forks: where each leaves it, and how long it goes on."""
-        furthest = max([length, *(at + own for at, own in forks)])
-        lengths, shared = [length, *(own for _, own in forks)], (0, *(at for at, _ in forks))
-        return Rows.of(lengths, *self.turns(furthest), shared)
+    def rows(self, lengths: Sequence[int] | npt.NDArray[np.int32], shared: Sequence[int] = ()) -> Rows:
+        """Rows of so many positions of their own, after so many of the first row's."""
+        furthest = max(int(own) + before for own, before in zip(lengths, shared or [0] * len(lengths), strict=True))
+        return Rows.of(lengths, *self.turns(furthest), tuple(shared) if any(shared) else ())
 
     def forward(self, x: torch.Tensor, rows: Rows, span: range, patches: Mapping[int, Patches]) -> torch.Tensor:
         """States (tokens, d) after the blocks of `span`."""
