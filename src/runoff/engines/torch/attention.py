@@ -51,7 +51,7 @@ def attend(
         rows = slice(start * group, stop * group)
         with by_onednn(v.dtype):
             scores = torch.bmm(q[:, rows], k[:, : before + stop].mT)
-        scores[:, :, before + start :] += _later(stop - start, group)
+        scores[:, :, before + start :].add_(_later(stop - start, group))
         part = torch.softmax(scores, dim=-1).to(v.dtype)
         out[:, rows] = torch.bmm(part, v[:, : before + stop])
         if keep:
@@ -73,8 +73,8 @@ def attend_backward(kept: Kept, out_gradient: torch.Tensor) -> tuple[torch.Tenso
         of_chances = torch.bmm(of_out, v[:, seen].mT)
         of_scores = torch._softmax_backward_data(of_chances, part, -1, part.dtype)
         q_gradient[:, rows] = torch.bmm(of_scores, k[:, seen])
-        k_gradient[:, seen] += torch.bmm(of_scores.mT, q[:, rows])
-        v_gradient[:, seen] += torch.bmm(part.mT, of_out)
+        k_gradient[:, seen].add_(torch.bmm(of_scores.mT, q[:, rows]))
+        v_gradient[:, seen].add_(torch.bmm(part.mT, of_out))
     return q_gradient, gradients
 
 

@@ -51,7 +51,7 @@ class Head(Protocol):
 class _Swept(NamedTuple):
     """nats: (n,). sums: (n, 1) of exponentials. pulled: (n, d), the same exponentials times the matrix, or empty.
 
-    seen: (vocabulary,), the logits of one state.
+    seen: (vocabulary,), the logits of the one state that was asked for, or empty.
     """
 
     nats: torch.Tensor
@@ -89,7 +89,9 @@ class PlainHead:
         gradient = pulled.div_(sums)[: len(targets)].sub_(self.weight[targets]).to(hidden.dtype)
         return nats[: len(targets)].sum(dtype=torch.float64), gradient
 
-    def _swept(self, hidden: torch.Tensor, targets: torch.Tensor, *, pull: bool = False, place: int = 0) -> _Swept:
+    def _swept(
+        self, hidden: torch.Tensor, targets: torch.Tensor, *, pull: bool = False, place: int | None = None
+    ) -> _Swept:
         """`_sweep` with the targets' logits taken off; with the highest ones where a sum grows too large for that.
 
         What is found has more rows than were given: see EVEN.
@@ -103,22 +105,26 @@ class PlainHead:
         return self._sweep(hidden, targets, self._highest(hidden), pull=pull, place=place)
 
     def _sweep(
-        self, hidden: torch.Tensor, targets: torch.Tensor, shift: torch.Tensor, *, pull: bool, place: int
+        self, hidden: torch.Tensor, targets: torch.Tensor, shift: torch.Tensor, *, pull: bool, place: int | None
     ) -> _Swept:
         """Block by block of the vocabulary, each in the same memory: fresh pages cost as much as the exponentials.
 
         shift: (n, 1), taken off the logits before their exponential. place: of the state whose logits are kept.
         """
-        room = [hidden.new_empty(len(hidden) * self._block, dtype=dtype) for dtype in (hidden.dtype, torch.float32)]
-        at_target, sums, seen = torch.empty_like(shift), torch.zeros_like(shift), []
+        rooms = [hidden.new_empty(len(hidden), self._block, dtype=dtype) for dtype in (hidden.dtype, torch.float32)]
+        at_target, sums, seen = torch.empty_like(shift), torch.zeros_like(shift), [shift.new_empty(0)]
         pulled = hidden.new_zeros(hidden.shape if pull else 0, dtype=torch.float32)
         order, start = targets.argsort(), 0
         counts = torch.bincount(targets // self._block, minlength=-(-len(self.weight) // self._block)).tolist()
         for weight, here in zip(self.weight.split(self._block), order.split(counts), strict=True):
-            logits, powers = (part[: len(hidden) * len(weight)].view(-1, len(weight)) for part in room)
+            if len(weight) < self._block:  # the last one
+                rooms = [room.view(-1)[: len(hidden) * len(weight)].view(-1, len(weight)) for room in rooms]
+            logits, powers = rooms
             torch.mm(hidden, weight.T, out=logits)
-            seen.append(logits[place].to(torch.float32, copy=True))
-            at_target[here, 0] = logits[here, targets[here] - start].float()
+            if place is not None:
+                seen.append(logits[place].to(torch.float32, copy=True))
+            if len(here):
+                at_target[here, 0] = logits[here, targets[here] - start].float()
             torch.sub(logits, shift, out=powers).exp_()
             sums += powers.sum(1, keepdim=True)
             if pull:

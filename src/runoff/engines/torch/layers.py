@@ -6,7 +6,7 @@ All states are packed, (tokens, d): the rows of a batch end to end, without padd
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -124,7 +124,8 @@ class Patch:
 
     down: (ranks, in) and up: (outs, ranks), which holds the scale, in the base's type. factor: (outs,), DoRA's
     magnitude over the norm of base plus adapter, which its backward pass takes as constant (arXiv 2402.09353,
-    section 4.3).
+    section 4.3). sums: the gradients of `down` and of the layers' B side by side, in float32; the layers' own are
+    views of them, so that a pass adds two products and not two for each layer.
     """
 
     linears: Linears
@@ -133,6 +134,7 @@ class Patch:
     down: torch.Tensor = field(init=False)
     up: torch.Tensor = field(init=False)
     factor: torch.Tensor | None = field(init=False, default=None)
+    sums: tuple[torch.Tensor, torch.Tensor] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Take the adapters as they are."""
@@ -141,12 +143,11 @@ class Patch:
     def refresh(self) -> None:
         """The adapters have changed: take their new values."""
         weight = self.linears.weight
-        rank = self.layers[0].lora_a.shape[0]
         with torch.no_grad():
             self.down = torch.cat([layer.lora_a for layer in self.layers]).to(weight.dtype)
-            self.up = weight.new_zeros(weight.shape[0], rank * len(self.layers))
-            for index, layer in enumerate(self.layers):
-                self.up[layer.outs, index * rank : (index + 1) * rank] = self.scale * layer.lora_b
+            self.up = weight.new_zeros(weight.shape[0], len(self.down))
+            for ranks, layer in self._placed():
+                self.up[layer.outs, ranks] = self.scale * layer.lora_b
                 if layer.magnitude is not None:
                     self._refresh_factor(layer, layer.magnitude)
 
@@ -172,23 +173,37 @@ class Patch:
             gradient = (gradient * self.factor).to(gradient.dtype)
         inner = kept[0]
         through = gradient @ self.up
-        downs, ups = through.T @ x, gradient.T @ inner
+        of_down, of_up = self._summing()
+        of_down.add_(through.T @ x)
+        of_up.add_(gradient.T @ inner, alpha=self.scale)
+        return gradient, through
+
+    def _summing(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sums that the layers' gradients are views of; new ones where they were taken or put back."""
+        first = self.layers[0].lora_a.grad
+        if self.sums is None or first is None or first.data_ptr() != self.sums[0].data_ptr():
+            self.sums = of_down, of_up = torch.zeros(self.down.shape), torch.zeros(self.up.shape)
+            for ranks, layer in self._placed():
+                _be_summed(layer.lora_a, of_down[ranks])
+                _be_summed(layer.lora_b, of_up[layer.outs, ranks])
+        return self.sums
+
+    def _placed(self) -> Iterator[tuple[slice, Adapted]]:
+        """Each layer, and its ranks among all."""
         rank = self.layers[0].lora_a.shape[0]
         for index, layer in enumerate(self.layers):
-            ranks = slice(index * rank, (index + 1) * rank)
-            _add(layer.lora_a, downs[ranks])
-            _add(layer.lora_b, ups[layer.outs, ranks].float().mul_(self.scale))
-        return gradient, through
+            yield slice(index * rank, (index + 1) * rank), layer
 
     def _add_magnitudes(self, y: torch.Tensor, gradient: torch.Tensor) -> None:
         sums = torch.mul(gradient.float(), y).sum(0)
         for layer in self.layers:
             if layer.magnitude is not None and self.factor is not None:
-                _add(layer.magnitude, sums[layer.outs] * self.factor[layer.outs] / layer.magnitude.data)
+                found = sums[layer.outs] * self.factor[layer.outs] / layer.magnitude.data
+                layer.magnitude.grad = found if layer.magnitude.grad is None else layer.magnitude.grad.add_(found)
 
 
-def _add(parameter: nn.Parameter, gradient: torch.Tensor) -> None:
-    if parameter.grad is None:
-        parameter.grad = gradient.to(parameter.dtype, copy=True)
-    else:
-        parameter.grad.add_(gradient)
+def _be_summed(parameter: nn.Parameter, room: torch.Tensor) -> None:
+    """Let the parameter's gradient be what is added up in `room`, and begin there with what it has."""
+    if parameter.grad is not None:
+        room.copy_(parameter.grad)
+    parameter.grad = room

@@ -184,7 +184,7 @@ class Block:
             torch.mul(self._unfolded(of_q), self.scaling, out=self._grouped(of_turned[start:stop, : self.heads]))
             shared, own = of_keys_and_values.transpose(0, 1).tensor_split([of_row.before])
             wide[start:stop, self.heads :] = own
-            wide[: of_row.before, self.heads :] += shared
+            wide[: of_row.before, self.heads :].add_(shared)
         of_heads[:, split:] = wide[:, split:]
         of_turning = _turned_back(of_turned, rows) if self.turned else of_turned
         if self.heads_norm is not None and kept.heads is not None:
