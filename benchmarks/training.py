@@ -24,6 +24,7 @@ CONTENDERS = {
     "runoff torch": ("benchmarks.contenders.runoff_torch", {}),
     "runoff torch, no trunk cache": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_CACHE": "off"}),
     "runoff torch, no lean pass": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_LEAN": "off"}),
+    "runoff torch, nothing shared by rows": ("benchmarks.contenders.runoff_torch", {"RUNOFF_BENCH_SHARING": "off"}),
     "runoff torch, neither": (
         "benchmarks.contenders.runoff_torch",
         {"RUNOFF_BENCH_CACHE": "off", "RUNOFF_BENCH_LEAN": "off"},

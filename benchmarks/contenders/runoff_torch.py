@@ -1,7 +1,7 @@
 """Runoff's own loop on the torch engine, through the public `train`.
 
-RUNOFF_BENCH_CACHE=off and RUNOFF_BENCH_LEAN=off leave a trick out; RUNOFF_BENCH_DTYPE=float32 is the reference for
-the held-out loss.
+RUNOFF_BENCH_CACHE=off, RUNOFF_BENCH_LEAN=off and RUNOFF_BENCH_SHARING=off leave a trick out;
+RUNOFF_BENCH_DTYPE=float32 is the reference for the held-out loss.
 """
 
 from __future__ import annotations
@@ -29,12 +29,22 @@ def main(engine: str = "torch") -> None:
 
 
 def _base(model: Path, engine: str) -> Base:
+    if os.environ.get("RUNOFF_BENCH_SHARING") == "off":
+        _share_nothing()
     dtype = os.environ.get("RUNOFF_BENCH_DTYPE", "auto")
     if engine != "torch" or os.environ.get("RUNOFF_BENCH_LEAN") != "off":
         return open_base(model, engine=engine, dtype=dtype)
     from runoff.engines.torch.loading import open_torch
 
     return open_torch(model, dtype=dtype, lean=False)
+
+
+def _share_nothing() -> None:
+    """Let what the rows of a batch begin with be computed for each of them."""
+    from runoff.engines.torch import arrays, engine
+
+    for module in (arrays, engine):
+        vars(module)["shared_ids"] = lambda batch: (0,) * len(batch.lengths)
 
 
 def _yaml(job: Job, engine: str) -> str:
