@@ -87,10 +87,15 @@ def run() -> None:
         if isinstance(error, OSError) and error.errno in _DISK:
             _drop_output()
             _fail(str(disk_error(error, Path(error.filename or "the output"), "it")), 2)
+        if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _UNMAPPED in str(error)):
+            _fail(f"out of memory ({error or 'Python'}). Close other programs, or raise the limit (ulimit -v).", 2)
         if "RUNOFF_DEBUG" not in os.environ:
             _fail(f"this is a bug in Runoff ({type(error).__name__}: {error}). Run it with --debug and report it.", 70)
         raise
 
+
+_UNMAPPED = "failed to map segment"
+"""What the loader says of a library that memory has no room for."""
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
