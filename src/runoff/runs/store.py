@@ -117,7 +117,9 @@ def load_run(name_or_path: str | Path, root: Path | None = None) -> Run:
     folder = RunFolder(_locate(str(name_or_path), root or runs_root()))
     identity = _read(folder.identity)
     version = identity.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if not isinstance(version, int):
+        raise RunError(f"{folder.identity}: is not as Runoff writes it (it has no schema_version).")
+    if version > SCHEMA_VERSION:
         raise RunError(
             f"{folder.path}: written by a newer Runoff (record version {version}, this one reads up to "
             f"{SCHEMA_VERSION}). Upgrade Runoff to read it."
@@ -135,16 +137,28 @@ def _locate(name: str, root: Path) -> Path:
             return path
     for path in (root / name, Path(name)):
         if path.is_dir():
-            raise RunError(
-                f"{path}: is half a run (it has no run.json). Train it again, or import it: runoff import {path}."
-            )
+            raise RunError(_no_run(path))
     import difflib
 
     known = [path.name for path in find_runs(root)]
     holding = [run for run in known if name.lower() in run.lower()]
     close = (holding or difflib.get_close_matches(name, known, n=3))[:3]
-    hint = f"did you mean {' or '.join(close)}?" if close else f"runs in {root}: {', '.join(known[:10]) or 'none'}."
+    more = f" and {len(known) - 10:,} more" if len(known) > 10 else ""
+    runs = f"runs in {root}: {', '.join(known[:10]) or 'none'}{more}."
+    hint = f"did you mean {' or '.join(close)}?" if close else runs
     raise RunError(f"{name}: no such run; {hint}")
+
+
+def _no_run(path: Path) -> str:
+    """What is said of a folder without a run.json."""
+    inside = [run.name for run in find_runs(path)]
+    if inside:
+        more = f" and {len(inside) - 3:,} more" if len(inside) > 3 else ""
+        return f"{path}: holds runs, and is none itself. Name one of them: {', '.join(inside[:3])}{more}."
+    folder = RunFolder(path)
+    if any(part.exists() for part in (folder.plan, folder.metrics, folder.checkpoints)):
+        return f"{path}: is half a run (it has no run.json). Train it again, or import it: runoff import {path}."
+    return f"{path}: is no run (it has no run.json). What another tool trained is imported: runoff import {path}."
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -173,15 +173,40 @@ def test_a_name_that_is_no_run_gets_the_near_ones(tmp_path: Path) -> None:
 
 def test_half_a_run_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert sentence("empty", tmp_path) == (
-        f"{tmp_path / 'empty'}: is half a run (it has no run.json). Train it again, or import it: runoff import "
-        f"{tmp_path / 'empty'}."
+    path = a_run(tmp_path, "half").path
+    (path / "run.json").unlink()
+    assert sentence("half", tmp_path) == (
+        f"{path}: is half a run (it has no run.json). Train it again, or import it: runoff import {path}."
     )
     a_run(tmp_path, "planless", plan=None)
     assert sentence("planless", tmp_path) == f"{tmp_path / 'planless'}: is half a run (it has no plan.json)."
 
 
-@pytest.mark.parametrize("version", [2, 99, None, "1"])
+def test_a_folder_without_a_run_is_not_called_half_of_one(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data"
+    assert sentence("data", tmp_path) == (
+        f"{path}: is no run (it has no run.json). What another tool trained is imported: runoff import {path}."
+    )
+    a_run(tmp_path / "runs", "spring")
+    assert sentence("runs", tmp_path) == (
+        f"{tmp_path / 'runs'}: holds runs, and is none itself. Name one of them: spring."
+    )
+
+
+def test_a_long_list_of_runs_says_how_many_more_there_are(tmp_path: Path) -> None:
+    for at in range(12):
+        a_run(tmp_path, f"run-{at:02}")
+    assert sentence("zzz", tmp_path).endswith("run-08, run-09 and 2 more.")
+
+
+@pytest.mark.parametrize("version", [None, "1"])
+def test_a_record_without_a_version_is_not_called_newer(tmp_path: Path, version: object) -> None:
+    folder = a_run(tmp_path, identity=IDENTITY | {"schema_version": version})
+    assert sentence("a", tmp_path) == f"{folder.identity}: is not as Runoff writes it (it has no schema_version)."
+
+
+@pytest.mark.parametrize("version", [2, 99])
 def test_a_newer_record_says_to_upgrade(tmp_path: Path, version: object) -> None:
     folder = a_run(tmp_path, identity=IDENTITY | {"schema_version": version})
     assert sentence("a", tmp_path) == (
