@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 from tests.support.tiny import make_tiny_model
 
-from runoff.engines.adapters.folders import read_adapter, read_lora, write_mlx, write_peft
+from runoff.engines.adapters.folders import adapter_config, read_adapter, read_lora, write_mlx, write_peft
 from runoff.engines.adapters.refusals import PEFT_REFUSALS
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
@@ -275,3 +275,39 @@ def test_bfloat16_adapter(tmp_path: Path, model: ModelFacts) -> None:
     spec, flat = read_lora(folder, model)
     assert np.array_equal(flat[: 2 * 32].reshape(2, 32), exact[PEFT.format(3, Q, "A")])
     assert spec.rank == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"lora_alpha": None}, "lora_alpha is None, but must be a number"),
+        ({"lora_alpha": True}, "lora_alpha is True, but must be a number"),
+        ({"r": 8}, f"model.layers.3.{Q} has rank 2, but adapter_config.json says r: 8."),
+        ({"rank_pattern": {"q_proj": 4}}, f"model.layers.3.{Q} has rank 2, but adapter_config.json says r: 4."),
+        ({"use_dora": True}, "holds no magnitudes, but adapter_config.json says DoRA."),
+    ],
+)
+def test_settings_that_the_tensors_contradict_are_refused(
+    tmp_path: Path, model: ModelFacts, config: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ModelError, match=re.escape(says)):
+        read_adapter(peft_folder(tmp_path, one_layer(), **config), model)
+
+
+def test_mlx_kind_that_the_tensors_contradict_is_refused(tmp_path: Path, model: ModelFacts) -> None:
+    plain = {f"model.layers.3.{Q}.lora_a": matrix(32, 2), f"model.layers.3.{Q}.lora_b": matrix(2, 32)}
+    whole = plain | {f"model.layers.3.{Q}.m": matrix(32)}
+    with pytest.raises(ModelError, match=r"holds no magnitudes, but adapter_config\.json says DoRA"):
+        read_adapter(mlx_folder(tmp_path / "a", plain, fine_tune_type="dora"), model)
+    with pytest.raises(ModelError, match=r"holds DoRA's magnitudes, but adapter_config\.json says LoRA"):
+        read_adapter(mlx_folder(tmp_path / "b", whole, fine_tune_type="lora"), model)
+    assert read_lora(mlx_folder(tmp_path / "c", whole), model)[0].kind == "dora"
+
+
+def test_a_run_folder_in_the_place_of_its_adapter_is_pointed_into(tmp_path: Path, model: ModelFacts) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    peft_folder(tmp_path / "adapter", one_layer())
+    with pytest.raises(ModelError, match=f"scale is unknown. It is a run: name {re.escape(str(tmp_path / 'adapter'))}"):
+        adapter_config(tmp_path)
+    with pytest.raises(ModelError, match=r"scale is unknown\.$"):
+        adapter_config(tmp_path / "checkpoints")

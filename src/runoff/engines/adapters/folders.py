@@ -129,8 +129,34 @@ def read_adapter(folder: Path, model: ModelFacts) -> tuple[AdapterSpec, Vector]:
             raise ModelError(f"{path}: tensor {name} is not a LoRA matrix of a block, so this adapter can't be read.")
         part = _PARTS.get(match[3], "magnitude" if match[3].startswith("lora_magnitude") else match[3])
         found.setdefault((int(match[1]), match[2]), {})[part] = array if is_peft else array.T
+    _check_agreement(config, found, path)
     scale_of = _peft_scales(config) if is_peft else _mlx_scale(config)
     return _assemble(found, scale_of, model, path, _dropout(config, is_peft))
+
+
+def _check_agreement(
+    config: Mapping[str, Any], found: Mapping[tuple[int, str], Mapping[str, Array]], path: Path
+) -> None:
+    """Refuse settings that these tensors can't have been trained with.
+
+    PEFT stops at another rank; a missing magnitude it, like mlx-lm, would take from the base, which is no plain LoRA.
+    """
+    alpha = config.get("lora_alpha", 8)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float):
+        raise ModelError(f"{path.parent}: lora_alpha is {alpha!r}, but must be a number: write in what it was.")
+    claims = config.get("use_dora", {"dora": True, "lora": False}.get(str(config.get("fine_tune_type"))))
+    has = any("magnitude" in parts for parts in found.values())
+    if claims is not None and bool(claims) != has:
+        kind, holds = ("DoRA", "no magnitudes") if claims else ("LoRA", "DoRA's magnitudes")
+        raise ModelError(f"{path}: holds {holds}, but adapter_config.json says {kind}. They don't belong together.")
+    for (block, name), parts in found.items():
+        layer = f"model.layers.{block}.{name}"
+        says = _pattern(config.get("rank_pattern"), layer, config.get("r"))
+        if says is not None and "lora_a" in parts and parts["lora_a"].shape[0] != says:
+            raise ModelError(
+                f"{path}: {layer} has rank {parts['lora_a'].shape[0]}, but adapter_config.json says r: {says}. They "
+                "don't belong together."
+            )
 
 
 def read_lora(folder: Path, model: ModelFacts) -> tuple[LoraSpec, Vector]:
@@ -165,7 +191,11 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     try:
         body = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.") from None
+        inner = path.parent / "adapter"
+        hint = f" It is a run: name {inner}." if (inner / path.name).exists() else ""
+        raise ModelError(
+            f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.{hint}"
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
     if not isinstance(body, dict):
