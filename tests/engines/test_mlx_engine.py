@@ -177,3 +177,18 @@ def test_layer_that_mlx_lm_has_not(tiny: Path) -> None:
     base = open_base(tiny, engine="mlx", dtype="float32")
     with pytest.raises(EngineError, match=r"no plain linear layer mlp\.experts\.0\.up_proj in block 2"):
         base.attach(LoraSpec("lora", 2, 1.0, 0.0, (layer,)))
+
+
+def test_slow_blas_does_not_send_a_quantized_base_to_torch(
+    quantized: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bare:
+        """A process in which no BLAS can be seen."""
+
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: Bare())
+    plain, rounded = (" ".join(open_base(folder, engine="mlx").facts.notes) for folder in (tiny, quantized))
+    if plain:  # on a processor
+        assert "Set engine: torch, or put OpenBLAS" in plain
+        assert "engine: torch" not in rounded
+        assert "Put OpenBLAS (apt install" in rounded

@@ -27,6 +27,7 @@ from runoff.engines.mlx.decoder import MlxDecoder
 from runoff.engines.mlx.head import log_chances, nats_and_gradient, rank, token_nats
 from runoff.engines.mlx.trained import key_of, replaced
 from runoff.engines.mlx.views import Blocks, own_head, resumed, run_blocks, seeded, states_below
+from runoff.engines.quantized import mlx_bits
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import ModelError
@@ -38,8 +39,8 @@ Arrays = dict[str, Any]
 """mx.array by its path in an adapter's tree of parameters."""
 
 _SLOW_BLAS = (
-    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. Set engine: "
-    "torch, or put OpenBLAS (apt install libopenblas0-pthread) in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
+    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. {} OpenBLAS "
+    "(apt install libopenblas0-pthread) in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
 )
 
 
@@ -62,7 +63,7 @@ def open_mlx(folder: Path, *, dtype: str) -> MlxBase:
     model.freeze()
     model.eval()
     mx.eval(model.parameters())
-    return MlxBase(model, chosen)
+    return MlxBase(model, chosen, torch_can=mlx_bits(folder) is None)
 
 
 def _rope(config: dict[str, Any]) -> dict[str, Any]:
@@ -91,18 +92,22 @@ def _dtype(wanted: str, model: Any) -> mx.Dtype:
     return mx.float16 if mx.float16 in stored else mx.bfloat16
 
 
-def _notes() -> tuple[str, ...]:
-    """A BLAS that was put in the wheel's place is one whose functions the whole process sees."""
+def _notes(*, torch_can: bool) -> tuple[str, ...]:
+    """A BLAS that was put in the wheel's place is one whose functions the whole process sees.
+
+    torch_can: compute with this base.
+    """
     on_cpu = mx.default_device().type == mx.DeviceType.cpu
     slow = on_cpu and platform.system() == "Linux" and not hasattr(ctypes.CDLL(None), "cblas_sgemm")
-    return (_SLOW_BLAS,) if slow else ()
+    return (_SLOW_BLAS.format("Set engine: torch, or put" if torch_can else "Put"),) if slow else ()
 
 
 class MlxBase:
     """An mlx_lm model; implements `runoff.engines.base.Base`."""
 
-    def __init__(self, model: Any, dtype: mx.Dtype) -> None:
+    def __init__(self, model: Any, dtype: mx.Dtype, *, torch_can: bool = True) -> None:
         self.model = model
+        self._torch_can = torch_can
         self.inner = model.model
         self.head = own_head(model)
         self.states: TrunkStates | None = None
@@ -118,7 +123,7 @@ class MlxBase:
             mx.default_device().type.name,
             str(self._dtype).removeprefix("mlx.core."),
             {name: version(name) for name in ("mlx", "mlx-lm")},
-            _notes(),
+            _notes(torch_can=self._torch_can),
         )
 
     @property
