@@ -71,7 +71,13 @@ def _base_60(spelling: str) -> int:
     return -total if spelling.startswith("-") else total
 
 
-_PLAIN = {"int_": "a whole number", "float_": "a number", "string_type": "text", "bool_": "true or false"}
+_PLAIN = {
+    "int_": "a whole number",
+    "float_": "a number",
+    "string_type": "text",
+    "bool_": "true or false",
+    "model_": "settings of its own, one `key: value` a line",
+}
 
 
 def must_be(kind: str, message: str) -> str:

@@ -208,7 +208,7 @@ def cost_of_validation(draft: Draft) -> Iterator[Seen]:
     read = data.valid.tokens * counts.validation_rows / data.valid.rows * counts.validations
     trained = data.train.tokens * counts.epochs * (3 if draft.settings.grad_checkpoint else 2)
     share = read / (read + trained)
-    if share > 0.2:
+    if share > 0.2 and draft.settings.steps_per_eval < counts.iterations:  # else there is nothing left to make rarer
         every = draft.settings.steps_per_eval * math.ceil(4 * read / trained)
         yield Seen(
             draft.place("steps_per_eval"),

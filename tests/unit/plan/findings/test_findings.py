@@ -253,6 +253,13 @@ def test_counts_need_no_tokenizer(tmp_path: Path) -> None:
     assert facts.pace.optimizer_updates == 200  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("iters", "found"), [("4", False), ("16", True)])
+def test_validations_that_are_as_rare_as_can_be_are_not_called_dear(tmp_path: Path, iters: str, found: bool) -> None:
+    case = Case()
+    case.give({"iters": iters, "steps_per_eval": "4"})
+    assert ("C209" in codes(case, tmp_path)) is found
+
+
 def test_a_careful_configuration_has_no_finding_either(tmp_path: Path) -> None:
     """The features that findings look at, used rightly: none of them is enough to bring a finding."""
     case = Case()
