@@ -180,7 +180,7 @@ def test_a_training_that_breaks_is_failed_and_a_taken_name_refused(tiny: Path, d
     run = load_run("mlx", root)
     assert run.identity.status == "failed"
     assert "ZeroDivisionError" in run.identity.result["reason"]
-    with pytest.raises(RunError, match="this run exists"):
+    with pytest.raises(RunError, match=r"this run exists\. Choose another name, or pass overwrite=True\."):
         with_mlx_lm(tiny, data, root)
     assert with_mlx_lm(tiny, data, root, overwrite=True).identity.status == "finished"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from runoff.config import Origin
 from runoff.data import load_rows, load_tokenizer
-from runoff.errors import RunoffError, disk_error
+from runoff.errors import RunError, RunoffError, disk_error
 from runoff.files import jsonl, write_bytes, write_json
 from runoff.importers.adapter_files import TENSORS
 from runoff.importers.facts import Facts, SourceFile, Told
@@ -92,6 +92,8 @@ class LiveRun:
         if path in _OPEN:
             _OPEN[path]._abandoned()
         earlier = _to_take_up(path) if goes_on_after and not overwrite else None
+        if not (earlier or overwrite) and RunFolder(path).identity.exists():
+            raise RunError(f"{path}: this run exists. Choose another name, or pass overwrite=True.")
         self.folder = earlier.folder if earlier else create_run(name, root, overwrite=overwrite)
         self._held = contextlib.ExitStack()
         self._held.enter_context(self.folder.lock())

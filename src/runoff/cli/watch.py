@@ -104,9 +104,10 @@ def _length(run: Run) -> tuple[int | None, bool]:
 def _ending(run: Run) -> str:
     status, reason = run.identity.status, run.identity.result.get("reason")
     if status != "running":
-        return f"{run.name}: {status}" + (f", {reason}." if reason else ".")
+        return f"{run.name}: {status}" + (f", {reason.removesuffix('.')}." if reason else ".")
     if run.folder.writer_lives is False:
-        return f"{run.name}: no process trains it any more (it was killed). Go on with runoff train ... --resume."
+        cure = "" if run.identity.imported else " Go on with runoff train ... --resume."
+        return f"{run.name}: no process trains it any more (it was killed).{cure}"
     if run.folder.writer_lives is None:
         return f"{run.name}: running, as its folder says; its process is not on this machine and can't be asked for."
     return f"{run.name}: running."

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 from tests.support.runs import Killed, fake_train, killer, make_config, of_kind
+from tests.support.scripted import ScriptedBase
 from typer.testing import CliRunner
 
+from runoff.callbacks.live import LiveRun
 from runoff.cli import watch as watching
 from runoff.cli.main import app
 from runoff.cli.progress import Standing, TrainingView, metric_line
 from runoff.cli.watch import _show_new
+from runoff.errors import EngineError
 from runoff.runs import MetricRow, load_run
 from runoff.training import Tick
 
@@ -79,6 +82,23 @@ def test_a_killed_training_is_not_waited_for(tiny_model: Path, tiny_data: Path, 
     assert watch(root / "run").splitlines()[-1] == (
         "run: no process trains it any more (it was killed). Go on with runoff train ... --resume."
     )
+
+
+def test_the_end_of_a_run_that_failed_is_one_sentence(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError):
+        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path, base=ScriptedBase(broken_iteration=1))
+    said = CliRunner().invoke(app, ["watch", "run", "--runs", str(tmp_path), "--once"]).output.splitlines()[-1]
+    assert said.startswith("run: failed, iteration 1: the loss is nan")
+    assert said.endswith("on_bad_loss=skip.")
+
+
+def test_another_tools_run_that_was_killed_is_not_sent_to_resume(tmp_path: Path) -> None:
+    live = LiveRun("run", "mlx-lm", "numpy", {}, root=tmp_path)
+    lock = live.folder.path / ".lock"
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {"process": 2**22 + 1}))  # above Linux's highest
+    shown = CliRunner().invoke(app, ["watch", "run", "--runs", str(tmp_path), "--once"]).output
+    live.end("failed", "over")
+    assert shown.splitlines()[-1] == "run: no process trains it any more (it was killed)."
 
 
 def test_once_says_where_a_run_is(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
