@@ -32,14 +32,19 @@ def command(
     from runoff.cli.progress import TrainingView
     from runoff.config import load_config
     from runoff.engines.ranks import launched_by
-    from runoff.runs import free_folder
+    from runoff.errors import ConfigError
+    from runoff.runs import free_folder, load_run
     from runoff.training import prepare, train
 
+    if overwrite and (resume or extend):
+        raise ConfigError(["--overwrite deletes the run that --resume and --extend go on with: leave one of them out."])
     launched = launched_by(os.environ)
     if launched and launched[1] > 0:  # the first process speaks for all
         train(load_config(config, override or ()), name or config.stem, root=runs, resume=resume, extend=extend)
         return
-    if not (resume or extend):  # before anything is loaded or counted
+    if resume or extend:  # before anything is loaded or counted
+        load_run(name or config.stem, runs)
+    else:
         free_folder(name or config.stem, runs, overwrite=overwrite)
     loaded = load_config(config, override or ())
     for note in loaded.notes:

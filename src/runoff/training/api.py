@@ -129,7 +129,7 @@ def train(
         if not goes_on:  # run.json comes last: a start that is killed before it is no run
             _write_plan(folder, ready.plan)
         identity = identity.model_copy(update={"engine": asdict(loaded.facts)})
-        with _marked(folder, identity) as mark, naming_what_fits(ready.plan):
+        with _marked(folder, identity) as mark, naming_what_fits(ready.plan), _saying_how_to_go_on(folder):
             if identity.changed:  # and first here: what changed is not forgotten if this is killed
                 _write_plan(folder, ready.plan)
             meet(ranks)
@@ -240,6 +240,21 @@ def _marked(folder: RunFolder, identity: Identity) -> Iterator[Callable[..., Non
         with contextlib.suppress(RunoffError):
             mark(status=status, ended=timestamp(), result={"reason": reason})
         raise
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """A record that can't be written ends a run that is good up to its last checkpoint."""
+    try:
+        yield
+    except RunError as error:
+        if not isinstance(error.__context__, OSError):
+            raise
+        saved = "its last checkpoint" if folder.last_checkpoint.exists() else "the start, as none was saved yet"
+        sentence = f"{error} With --resume it goes on from {saved}."
+    else:
+        return
+    raise RunError(sentence)
 
 
 @contextlib.contextmanager

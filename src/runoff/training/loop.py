@@ -33,6 +33,9 @@ from runoff.training.validation import Validator
 __all__ = ["Ended", "Loop", "initial_parameters"]
 
 
+_SHOWN_ROWS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a loop ended, and which adapter it leaves."""
@@ -64,6 +67,12 @@ def initial_parameters(slots: tuple[Slot, ...], current: Vector, seed: int) -> V
 
 def _rows_text(rows: Sequence[int]) -> str:
     return f"training rows {', '.join(map(str, rows))}"
+
+
+def _some(rows: Sequence[int]) -> str:
+    """The first of many: a base that gives no number gives none for any row."""
+    shown = ", ".join(map(str, rows[:_SHOWN_ROWS]))
+    return shown if len(rows) <= _SHOWN_ROWS else f"{shown} and {len(rows) - _SHOWN_ROWS:,} more"
 
 
 @dataclass
@@ -187,6 +196,9 @@ class Loop:
         raise EngineError(f"iteration {self.progress.iteration}: {bad} ({_rows_text(rows)}). {self._cure()}{also}")
 
     def _cure(self) -> str:
+        if self.progress.optimizer_updates == 0:
+            precise = "" if self.base.facts.dtype == "float32" else ", or set dtype: float32"
+            return f"No update was made before it, so the model gives this untrained: look at its files{precise}."
         saved = self.folder.last_checkpoint
         good = f"The last good state is {saved}" if saved.exists() else "No checkpoint was saved before it"
         return f"{good}; lower learning_rate or set max_grad_norm: 1.0."
@@ -264,13 +276,13 @@ class Loop:
         started = time.monotonic()
         scored = self.validator.score(self.engine)
         self.recorder.validated(time.monotonic() - started)
-        broken = [str(row.row) for row in scored if not math.isfinite(row.nats)]
+        broken = [row.row for row in scored if not math.isfinite(row.nats)]
         at = self.progress.iteration
         write_bytes(self.folder.validation(at), jsonl(row.to_json() for row in scored))
         if broken:
             self._record(MetricRow(kind="validation", nats_per_target_token=math.nan, rows=len(scored)))
             raise EngineError(
-                f"validation after iteration {at}: the loss of valid rows {', '.join(broken)} is not a number. "
+                f"validation after iteration {at}: the loss of valid rows {_some(broken)} is not a number. "
                 f"{self._cure()}"
             )
         self._record(self._seen(Validation(at, tuple(scored))))

@@ -55,6 +55,7 @@ def check_resume(run: Run, identity: Identity, plan: PlanRecord, *, extend: bool
     if extend:
         _check_longer(run, plan)
     elif run.identity.status == "finished":
+        _check_not_stopped_early(run, "resumed")
         raise RunError(
             f"{path}: this run is finished. Train it longer with --extend, or start a new one under another --name."
         )
@@ -91,16 +92,20 @@ def processes_sentence(changes: tuple[Change, ...], settings: Settings) -> str:
 
 
 def _check_longer(run: Run, plan: PlanRecord) -> None:
+    _check_not_stopped_early(run, "extended")
     then, now = _settings_then(run)["iters"].value, plan.settings["iters"].value
-    reason = str(run.identity.result.get("reason", ""))
-    if reason.startswith("early stop"):
-        raise RunError(
-            f"{run.folder.path}: can't be extended: {reason}, so more iterations would change nothing. Start a new "
-            "run with a larger early_stopping.patience."
-        )
     if now < then or (now == then and run.identity.status == "finished"):
         raise RunError(
             f"{run.folder.path}: --extend trains longer, but iters is {now} and was {then}. Set a larger iters."
+        )
+
+
+def _check_not_stopped_early(run: Run, wanted: str) -> None:
+    reason = str(run.identity.result.get("reason", ""))
+    if reason.startswith("early stop"):
+        raise RunError(
+            f"{run.folder.path}: can't be {wanted}: {reason}, so more iterations would change nothing. Start a new "
+            "run with a larger early_stopping.patience."
         )
 
 

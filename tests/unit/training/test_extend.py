@@ -110,6 +110,8 @@ def test_an_early_stop_is_not_overruled(tiny_model: Path, tiny_data: Path, tmp_p
     said = refusal(make_config(tiny_model, tiny_data, iters=40, **stopping), tmp_path)
     assert said.startswith("can't be extended: early stop after iteration 12: ")
     assert said.endswith("Start a new run with a larger early_stopping.patience.")
+    again = refusal(make_config(tiny_model, tiny_data, **stopping), tmp_path, extend=False, resume=True)
+    assert again == said.replace("extended", "resumed")
 
 
 def test_resume_alone_still_refuses_another_length(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def test_a_full_disk_while_saving_ends_with_the_sentence_and_a_good_checkpoint(
     run = load_run("run", tmp_path / "runs")
     last = run.folder.last_checkpoint
     assert str(caught.value) == (
-        f"{last}: the disk is full, so last.safetensors could not be written. Free some space and run it again."
+        f"{last}: the disk is full, so last.safetensors could not be written. Free some space and run it again. "
+        "With --resume it goes on from its last checkpoint."
     )
     assert run.identity.status == "failed"
     assert run.identity.result["reason"] == str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from runoff.data import epoch_order
 from runoff.errors import EngineError
 from runoff.runs import load_run
 from runoff.training import prepare
+from runoff.training.loop import _some
 from runoff.training.state import load_checkpoint
 
 
@@ -42,7 +44,25 @@ def test_a_loss_that_is_nan_names_the_rows_and_keeps_the_last_checkpoint_good(
 
 def test_a_nan_before_the_first_checkpoint_points_to_none(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"No checkpoint was saved before it; lower learning_rate or set max_grad"):
-        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=ScriptedBase(broken_iteration=1))
+        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=ScriptedBase(broken_iteration=4))
+
+
+@pytest.mark.parametrize("script", [{"broken_iteration": 1}, {"losses": [math.nan]}], ids=["training", "validation"])
+def test_a_nan_before_the_first_update_is_not_put_down_to_the_learning_rate(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, script: dict[str, Any]
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=ScriptedBase(**script))
+    assert (
+        "No update was made before it, so the model gives this untrained: look at its files, or set dtype: float32."
+        in str(caught.value)
+    )
+    assert "learning_rate" not in str(caught.value)
+
+
+def test_of_many_broken_rows_the_first_are_named() -> None:
+    assert _some(range(1, 11)) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    assert _some(range(1, 1201)) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1,190 more"
 
 
 def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(
