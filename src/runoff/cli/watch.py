@@ -82,7 +82,7 @@ def _show_once(run: Run) -> None:
         standing.take(row)
         if row.kind == "alarm":
             say(metric_line(row))
-    if run.identity.status != "running":
+    if run.identity.status != "running" or run.folder.writer_lives is False:
         standing.seconds_left = None
     say(f"{run.name}: {standing.text}")
     if standing.validation:

@@ -20,7 +20,11 @@ from runoff.estimates.estimate import Estimate, ratio_mean
 __all__ = ["ALARMS", "Alarm", "Lookout", "Validation", "look", "trend"]
 
 UNIT = "nats per target token"
+_FOUR_DIGITS = 0.00005
 STRICT = 0.99
+LEAST = 0.001
+"""Nats per target token. Rows that all move alike tell the least change from none; below this it means nothing."""
+
 FEWEST_REPORTS = 8
 MOST_REPORTS = 500
 """Looked back on, with the first three, so that a look costs the same in a run of any length."""
@@ -99,6 +103,8 @@ def trend(seen: Lookout) -> str | None:
     change = seen.last.above(seen.previous)
     if change.value is None or change.low is None or change.high is None:
         return None
+    if max(abs(change.low), abs(change.high)) < _FOUR_DIGITS:
+        return "the same as the one before, to four digits"
     if change.low <= 0 <= change.high:
         return f"not to be told from the one before ({change.low:+.4f} to {change.high:+.4f})"
     word = "lower" if change.value < 0 else "higher"
@@ -167,6 +173,12 @@ def no_learning(seen: Lookout) -> Iterator[Alarm]:
                     f"the {seen.first.loss:.4f} of the untrained model."
                 )
                 yield Alarm("A603", text, advice)
+            elif abs(seen.last.loss - seen.first.loss) < LEAST:
+                text = (
+                    f"{start} the validation loss is {seen.last.loss:.4f}, within {LEAST:g} of the "
+                    f"{seen.first.loss:.4f} of the untrained model."
+                )
+                yield Alarm("A603", text, advice)
             return
     if len(seen.training) >= FEWEST_REPORTS:
         text = f"{start} the training loss is {seen.training[-1]:.3f}, no lower than its reports scatter."
@@ -177,7 +189,7 @@ ALARMS: tuple[Callable[[Lookout], Iterator[Alarm]], ...] = (overfitting, diverge
 
 
 def _positive(estimate: Estimate) -> bool:
-    return estimate.low is not None and estimate.low > 0
+    return estimate.low is not None and estimate.low > 0 and estimate.value is not None and estimate.value >= LEAST
 
 
 def _middles(losses: Sequence[float]) -> list[float]:

@@ -79,6 +79,7 @@ def test_a_killed_training_is_not_waited_for(tiny_model: Path, tiny_data: Path, 
     assert "run: running." in watch("run", "--runs", root, "--once")
     process.send_signal(signal.SIGKILL)
     process.wait(60)
+    assert " left" not in watch("run", "--runs", root, "--once").splitlines()[0]
     assert watch(root / "run").splitlines()[-1] == (
         "run: no process trains it any more (it was killed). Go on with runoff train ... --resume."
     )

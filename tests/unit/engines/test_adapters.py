@@ -309,5 +309,9 @@ def test_a_run_folder_in_the_place_of_its_adapter_is_pointed_into(tmp_path: Path
     peft_folder(tmp_path / "adapter", one_layer())
     with pytest.raises(ModelError, match=f"scale is unknown. It is a run: name {re.escape(str(tmp_path / 'adapter'))}"):
         adapter_config(tmp_path)
+    with pytest.raises(ModelError, match=r"holds no adapter .* It is a run: name "):
+        read_adapter(tmp_path, model)
+    with pytest.raises(ModelError, match=r"none: there is no such adapter\.$"):
+        read_adapter(tmp_path / "none", model)
     with pytest.raises(ModelError, match=r"scale is unknown\.$"):
         adapter_config(tmp_path / "checkpoints")

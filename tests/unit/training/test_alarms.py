@@ -103,6 +103,23 @@ def test_no_learning_waits_for_fifty_updates() -> None:
     assert codes(seen([0, 0.001], FALLING, updates=50)) == []
 
 
+def test_a_change_that_means_nothing_is_no_learning_and_no_harm_however_surely_it_is_seen() -> None:
+    """With a rate that is far too low all rows move alike, by a millionth."""
+    for shift in (-1e-6, 1e-6):
+        lookout = Lookout(1e-9)
+        for at in range(4):
+            rows = tuple(
+                ScoredRow(row + 1, f"source {row}", f"{row:064x}", float(loss + at * shift) * 40, 40, 0.1)
+                for row, loss in enumerate(HARD)
+            )
+            lookout.validate(Validation(at * 100, rows), 80)
+        alarm = only(lookout)
+        assert alarm.code == "A603"
+        assert "within 0.001 of the " in alarm.text
+        assert trend(lookout) == "the same as the one before, to four digits"
+    assert codes(seen([0, -0.05], SCATTERED, updates=80)) == []
+
+
 def test_without_validation_the_training_loss_tells() -> None:
     assert codes(seen([], SCATTERED, updates=80)) == ["A603"]
     assert codes(seen([], FALLING, updates=80)) == []

@@ -75,6 +75,10 @@ same, since a part of such an adapter would be taken for the whole.
 """
 
 _ALSO = """
+Settings that the folder's own tensors contradict are refused too: another rank than `r` or `rank_pattern` say, DoRA
+without magnitudes or the other way round, an alpha that is no number. PEFT stops at the first; it would load the rest
+as another adapter than was trained.
+
 Conversion alone refuses DoRA with a dropout above 0 (PEFT's drops the base's input too, so it would train on as another
 run; running it is the same), and adapters on the language part of a larger model, which the libraries name differently.
 """

@@ -191,8 +191,7 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     try:
         body = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        inner = path.parent / "adapter"
-        hint = f" It is a run: name {inner}." if (inner / path.name).exists() else ""
+        hint = _inside(path.parent)
         raise ModelError(
             f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.{hint}"
         ) from None
@@ -203,15 +202,23 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     return body
 
 
+def _inside(folder: Path) -> str:
+    """Where the adapter is, if a run's folder was named in its place."""
+    inner = folder / "adapter"
+    return f" It is a run: name {inner}." if (inner / "adapter_config.json").exists() else ""
+
+
 def _weights(folder: Path) -> Path:
     if folder.suffix == ".safetensors":
         return folder
+    if not folder.exists():
+        raise ModelError(f"{folder}: there is no such adapter.")
     found = next((folder / name for name in _FILES if (folder / name).exists()), None)
     if found is None:
         old = next((name for name in _OLD_FILES if (folder / name).exists()), None)
         if old:
             raise ModelError(f"{folder}: {old} is of a kind that is not read here. {_OLD_FILES[old]}.")
-        raise ModelError(f"{folder}: holds no adapter (neither {' nor '.join(_FILES)}).")
+        raise ModelError(f"{folder}: holds no adapter (neither {' nor '.join(_FILES)}).{_inside(folder)}")
     return found
 
 
