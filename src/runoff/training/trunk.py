@@ -35,9 +35,16 @@ def share_trunk(base: Base, plan: Plan, data: EncodedDataset, root: Path) -> str
     folder = trunk_folder(root, plan.model.sha256, base.facts.trunk_name, base.facts.dtype, boundary)
     if not _can_be_made(folder):
         said = base.share_trunk(lowest, budget_bytes=_memory_budget_bytes())
-        return f"{said} They are kept in memory, since {folder} can't be written."
+        return f"{said} They are kept in memory, since {folder} can't be written." if _is_on(said) else said
     said = base.share_trunk(boundary, budget_bytes=_free_bytes(root) // 2, folder=folder)
+    if not _is_on(said):
+        return said
     return f"{said} They are kept in {folder} (about {size / 1e6:,.0f} MB), which can be deleted at any time."
+
+
+def _is_on(said: str) -> bool:
+    """Whether an engine's sentence speaks of states that are kept."""
+    return said.startswith("Trunk cache on")
 
 
 def _boundary(base: Base, plan: Plan, root: Path, keys: list[str]) -> int:

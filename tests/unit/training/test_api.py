@@ -207,6 +207,12 @@ def test_the_trunk_is_kept_where_runs_share_it(tiny_model: Path, tiny_data: Path
     assert any(f"They are kept in {base.trunk_folder}" in text for text in said)
 
 
+def test_a_trunk_that_is_off_is_not_said_to_be_kept(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    fake_train(make_config(tiny_model, tiny_data, num_layers=-1), "run", tmp_path / "runs", say=said.append)
+    assert [text for text in said if text.startswith("Trunk cache")] == ["Trunk cache off: the first block is adapted."]
+
+
 @pytest.mark.parametrize(("wanted", "keeps"), [("memory", True), ("off", False)])
 def test_the_trunk_is_in_memory_or_computed_anew_if_the_settings_say_so(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, wanted: str, keeps: bool
