@@ -39,7 +39,7 @@ def share_trunk(base: Base, plan: Plan, data: EncodedDataset, root: Path) -> str
     said = base.share_trunk(boundary, budget_bytes=_free_bytes(root) // 2, folder=folder)
     if not _is_on(said):
         return said
-    return f"{said} They are kept in {folder} (about {size / 1e6:,.0f} MB), which can be deleted at any time."
+    return f"{said} They are kept in {folder} (about {size / 1e6:,.1f} MB), which can be deleted at any time."
 
 
 def _is_on(said: str) -> bool:
