@@ -58,7 +58,7 @@ def _one_decision(one: Yardstick) -> tuple[Decision, str]:
         return Decision.BETTER, leader
     if all(found is Outcome.EQUIVALENT for found in outcomes.values()):
         return Decision.EQUIVALENT, leader
-    if all(found is Outcome.INSUFFICIENT for found in outcomes.values()):
+    if Outcome.INSUFFICIENT in outcomes.values():
         return Decision.INSUFFICIENT, leader
     return Decision.NOT_DETECTABLE, leader
 

@@ -8,7 +8,7 @@ from runoff.comparison.decide import Decision
 from runoff.comparison.facts import Sentence, listed
 from runoff.comparison.replicates import BASE
 from runoff.comparison.requirements import Required
-from runoff.comparison.statistics import Outcome, PairedDifference
+from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for
 from runoff.comparison.yardstick import Yardstick
 from runoff.words import count_of
 
@@ -41,11 +41,7 @@ def headline(
             cites,
         )
     if decision is Decision.INSUFFICIENT:
-        text = (
-            f"Insufficient evidence: {count_of(pair.n, 'test row')} of {count_of(pair.clusters, 'source')} can't tell "
-            f"{labels} apart."
-        )
-        return Sentence(text, cites)
+        return _untested(one, leader)
     if len(others) > 1 and len(one.not_worse) > 1:
         tied = listed([label for label in one.values if label in one.not_worse])
         alone = pair.p_value is not None and pair.p_value <= 0.05  # which the choice of a leader among many explains
@@ -80,6 +76,19 @@ def sole_headline(one: Yardstick, label: str, gates: Sequence[Required]) -> Sent
         return Sentence(f"{text} ({certainty(pair)}).", cites)
     text = f"Ship {label}: {ruled_out}; {label}'s {one.title.lower()} is {_lead(one, pair)} than the base's"
     return Sentence(f"{text} ({certainty(pair)}).", cites)
+
+
+def _untested(one: Yardstick, leader: str) -> Sentence:
+    """Too few sources for a test: what was seen is told all the same."""
+    others = [label for label in one.values if label != leader and one.between(leader, label) is Outcome.INSUFFICIENT]
+    nearest = min(others, key=lambda label: one.advantage(one.pairs[leader, label]))
+    pair, cites = one.pairs[leader, nearest], (f"{one.key}.{leader}-{nearest}",)
+    few = f"{count_of(pair.clusters, 'source')} {'allows' if pair.clusters == 1 else 'allow'} no test"
+    begin = f"Insufficient evidence: {few}, which takes {minimum_clusters_for()}."
+    if pair.difference.value is None:
+        return Sentence(begin, cites)
+    seen = f"{leader}'s {one.title.lower()} is {_lead(one, pair)} than {nearest}'s"
+    return Sentence(f"{begin} On these answers {seen} ({certainty(pair)}).", cites)
 
 
 def _lead(one: Yardstick, pair: PairedDifference) -> str:

@@ -12,7 +12,7 @@ from runoff.comparison.headlines import certainty
 from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, unmeasured
 from runoff.comparison.separation import separation
-from runoff.comparison.statistics import Outcome, PairedDifference, questions_needed
+from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, questions_needed
 from runoff.comparison.yardstick import Yardstick
 from runoff.words import count_of
 
@@ -115,6 +115,7 @@ def base_sentences(one: Yardstick) -> Iterator[Sentence]:
         word = {
             Outcome.BETTER: f"{abs(value):.4f} {one.unit} {way} than the base's",
             Outcome.WORSE: f"{abs(value):.4f} {one.unit} {way} than the base's: it made the model worse here",
+            Outcome.INSUFFICIENT: f"{abs(value):.4f} {one.unit} {way} than the base's, with too few sources for a test",
         }.get(one.between(label, BASE), "not detectably different from the base's")
         yield Sentence(f"{label}'s {name} is {word} ({certainty(pair)}).", (f"{one.key}.{label}-base",))
 
@@ -174,6 +175,12 @@ def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifferenc
         yield Sentence(
             f"To settle a difference of {one.margin:g} {one.unit} from {label}, about {need.questions:,} questions "
             f"from {need.clusters} sources are needed; there are {pair.n} from {pair.clusters}.{seen}",
+            cites,
+        )
+    if decision is Decision.INSUFFICIENT and pair.clusters < minimum_clusters_for():
+        yield Sentence(
+            f"A test against {label} takes answers from {minimum_clusters_for()} sources or more; there "
+            f"{'is' if pair.clusters == 1 else 'are'} {pair.clusters}.",
             cites,
         )
     if decision is Decision.BETTER and ends:

@@ -94,9 +94,10 @@ def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
         return
     for label, pair in _against_base(found):
         outcome = found.outcome(pair)
-        if outcome is Outcome.INSUFFICIENT or pair.difference.value is None:
+        if pair.difference.value is None:
             continue
-        status: Status = "failed" if outcome is Outcome.WORSE and -found.advantage(pair) > 0 else "passed"
+        worse = outcome is Outcome.WORSE and -found.advantage(pair) > 0
+        status: Status = "failed" if worse else "undecided" if outcome is Outcome.INSUFFICIENT else "passed"
         ends = pair.interval(0.95)
         interval = f"; 95 % interval {ends[0]:+.3f} to {ends[1]:+.3f}" if ends else ""
         text = (

@@ -176,8 +176,9 @@ def outcome(paired: PairedDifference, margin: float, *, lower_is_better: bool = 
 
     insufficient: no examples, or fewer than 2 clusters. better, worse: the 95 % interval excludes 0 and the sign-flip
     p-value is at most .05. The two seldom disagree, and then neither is believed: a few lopsided clusters can fool the
-    interval, and under 6 clusters the p-value can't be small. equivalent: the 90 % interval lies inside ±margin, which
-    is two one-sided tests at 5 % (TOST: Schuirmann 1987). Anything else is not detectable.
+    interval. equivalent: the 90 % interval lies inside ±margin, which is two one-sided tests at 5 % (TOST: Schuirmann
+    1987). Anything else is not detectable, or insufficient under 6 clusters: there the p-value can't be small however
+    large the difference, so that not to have detected one says nothing.
     A difference that is both detectable and negligible is better or worse; `PairedDifference.within_margin` tells.
 
     margin: smallest difference that matters, > 0, in the unit of the difference; ValueError otherwise.
@@ -189,7 +190,10 @@ def outcome(paired: PairedDifference, margin: float, *, lower_is_better: bool = 
         return Outcome.INSUFFICIENT
     if paired.p_value <= _ALPHA and not ends[0] <= 0 <= ends[1]:
         return Outcome.BETTER if (ends[1] < 0) == lower_is_better else Outcome.WORSE
-    return Outcome.EQUIVALENT if paired.within_margin(margin, 1 - 2 * _ALPHA) else Outcome.NOT_DETECTABLE
+    if paired.within_margin(margin, 1 - 2 * _ALPHA):
+        return Outcome.EQUIVALENT
+    testable = paired.clusters >= minimum_clusters_for(1 - _ALPHA)
+    return Outcome.NOT_DETECTABLE if testable else Outcome.INSUFFICIENT
 
 
 @dataclass(frozen=True, slots=True)

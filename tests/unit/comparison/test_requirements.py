@@ -43,6 +43,12 @@ def test_a_gate_says_what_the_interval_says(tmp_path: Path, measure: StoredMeasu
     assert [(one.gate, one.status) for one in found] == [(gate, status)]
 
 
+def test_facts_of_few_sources_are_not_passed(tmp_path: Path) -> None:
+    """With 5 sources nothing can be shown to be worse: a gate that can't fail has not been passed."""
+    few = made_measure("facts", 0.3, per_example=STYLE[:50] - 0.2, base_per_example=STYLE[:50])
+    assert {one.status for one in required(compared(tmp_path, few).evidence)} == {"undecided"}
+
+
 def test_what_was_not_measured_gates_nothing_and_is_said(tmp_path: Path) -> None:
     comparison = compared(tmp_path)
     assert required(comparison.evidence) == ()

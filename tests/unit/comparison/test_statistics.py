@@ -162,9 +162,18 @@ def test_within_margin_tells_negligible_from_large() -> None:
 
 def test_two_clusters_can_be_equal_but_never_better() -> None:
     far = paired_difference([1, 1.01], [9, 9], ["x", "y"], unit=UNIT, seed=0)
-    assert outcome(far, 0.02) is Outcome.NOT_DETECTABLE
+    assert outcome(far, 0.02) is Outcome.INSUFFICIENT
     same = paired_difference([1, 2], [1, 2], ["x", "y"], unit=UNIT, seed=0)
     assert outcome(same, 0.02) is Outcome.EQUIVALENT
+
+
+@pytest.mark.parametrize(("sources", "expected"), [(5, Outcome.INSUFFICIENT), (6, Outcome.BETTER)])
+def test_five_sources_can_not_show_even_a_huge_difference_and_six_can(sources: int, expected: Outcome) -> None:
+    labels = [f"s{at}" for at in range(sources)]
+    far = paired_difference([1 + at / 100 for at in range(sources)], [9] * sources, labels, unit=UNIT, seed=0)
+    assert outcome(far, 0.02) is expected
+    noise = paired_difference([1, 2, 1, 2, 1, 2][:sources], [2, 1, 2, 1, 2, 1][:sources], labels, unit=UNIT, seed=0)
+    assert outcome(noise, 0.02) is (Outcome.INSUFFICIENT if sources < 6 else Outcome.NOT_DETECTABLE)
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, math.nan])

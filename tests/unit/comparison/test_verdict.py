@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,37 @@ def test_one_source_can_not_decide(tmp_path: Path) -> None:
     losses = random_losses(1)[:10]
     found = judge(tmp_path, losses, losses + 0.3)
     assert found.decision is Decision.INSUFFICIENT
-    assert found.headline.text == "Insufficient evidence: 10 test rows of 1 source can't tell a and b apart."
+    assert found.headline.text == (
+        "Insufficient evidence: 1 source allows no test, which takes 6. On these answers a's held-out loss is 0.3000 "
+        "nats per target token lower than b's (difference -0.3000, no interval; no p-value; 10 answers from 1 source)."
+    )
+
+
+@pytest.mark.parametrize("sources", [5, 6])
+def test_few_sources_tell_what_was_seen_and_how_many_a_test_takes(tmp_path: Path, sources: int) -> None:
+    """With 5 no p-value can be small: that nothing was detected would say nothing."""
+    losses = random_losses(1, sources=sources)
+    found = judge(tmp_path, losses, losses + 0.3 + NOISE[: len(losses)])
+    few = sources < 6
+    assert found.decision is (Decision.INSUFFICIENT if few else Decision.BETTER)
+    assert (
+        found.headline.text.startswith(
+            "Insufficient evidence: 5 sources allow no test, which takes 6. On these answers a's held-out loss is 0."
+        )
+        == few
+    )
+    said = [sentence.text for sentence in (*found.because, *found.would_change)]
+    assert ("A test against b takes answers from 6 sources or more; there are 5." in said) == few
+    assert any("than the base's, with too few sources for a test" in text for text in said) == few
+
+
+def test_three_runs_on_few_sources_have_no_loser_by_default(tmp_path: Path) -> None:
+    """Two of the same losses are equivalent; that does not make the third one undetectably different."""
+    losses = random_losses(1, sources=5)
+    runs = [make_run(tmp_path, "a", losses=losses), make_run(tmp_path, "b", losses=losses)]
+    found = verdict(compare([*runs, make_run(tmp_path, "c", losses=losses + 1 + NOISE[: len(losses)])]))
+    assert found.decision is Decision.INSUFFICIENT
+    assert re.search(r"a's held-out loss is [01]\.\d+ nats per target token lower than c's", found.headline.text)
 
 
 def test_a_lead_that_may_be_below_the_margin_is_said(tmp_path: Path) -> None:
