@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,17 @@ from runoff.data.rows import SPLITS, Dataset, Row, RowSet, Split, load_rows, row
 from runoff.errors import DataError
 from runoff.words import count_of
 
-__all__ = ["RowProblem", "Survey", "survey"]
+__all__ = ["RowProblem", "Survey", "survey", "unread_splits"]
+
+_OTHER_NAMES: dict[str, Split] = {
+    "training": "train",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "eval": "valid",
+    "testing": "test",
+}
+"""How other tools call a split. Only `train`, `valid` and `test` are read, by Runoff and by mlx-lm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,14 @@ def survey(folder: Path, settings: Settings) -> Survey:
         if rows.rows:
             sets.append(rows)
     return Survey(folder, tuple(sets), tuple(problems))
+
+
+def unread_splits(sets: Sequence[RowSet]) -> tuple[tuple[Path, Split], ...]:
+    """Files beside those that were read whose names say that they are splits too, and which split each would be."""
+    folders = {path.parent for path in (Path(rows.place) for rows in sets) if path.is_file()}
+    beside = sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() == ".jsonl")
+    named = ((path, _OTHER_NAMES.get(path.stem.lower())) for path in beside)
+    return tuple((path, split) for path, split in named if split is not None)
 
 
 def _without_splits(folder: Path) -> str:

@@ -325,3 +325,12 @@ def test_aliases_that_multiply_are_refused_at_once() -> None:
 
 def test_nesting_without_end_is_one_sentence() -> None:
     assert problems("a: " + "[" * 5000) == ["config: is nested too deeply for settings. Is it the right file?"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "null"])
+def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (f"{path}: holds no settings. Write at least model and data, one `key: value` a line.")
