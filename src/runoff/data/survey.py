@@ -61,7 +61,7 @@ def survey(folder: Path, settings: Settings) -> Survey:
         DataError: the folder has none of them.
     """
     files: dict[Split, Path] = {split: folder / f"{split}.jsonl" for split in SPLITS}
-    present = {split: path for split, path in files.items() if path.exists()}
+    present = {split: path for split, path in files.items() if path.exists() or path.is_symlink()}
     if not present:
         raise DataError(_without_splits(folder))
     sets: list[RowSet] = []
@@ -133,6 +133,8 @@ def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, li
         except DataError as error:
             kind: Literal["last message", "row"] = "last message" if _ends_elsewhere(record, settings) else "row"
             problems.append(RowProblem(kind, place, str(error)))
+    if not rows and not problems:
+        problems.append(RowProblem("row", str(path), f"{path}: has blank lines alone. Add rows or remove the file."))
     return RowSet(split, str(path), tuple(rows)), [*problems, *_mixed(path, rows)]
 
 

@@ -334,3 +334,15 @@ def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert str(caught.value) == (f"{path}: holds no settings. Write at least model and data, one `key: value` a line.")
+
+
+@pytest.mark.parametrize("text", ["lora_parameters: [rank, 4]", "lr_schedule: cosine"])
+def test_a_section_that_is_something_else_is_told_in_plain_words(text: str) -> None:
+    with pytest.raises(ConfigError, match="but must be a section of `key: value` lines"):
+        parse_config(text)
+
+
+def test_a_tag_is_named_and_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config("seed: 1\niters: !foo 5\n")
+    assert str(caught.value) == "config:2: iters has the tag !foo, which settings can't have. Write the plain value."

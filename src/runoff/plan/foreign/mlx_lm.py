@@ -292,10 +292,10 @@ def _stops(
     version: Version, tree: Mapping[str, Any], values: Mapping[str, Any], places: Mapping[str, str], around: Around
 ) -> Iterator[Stop]:
     lora = tree.get("lora_parameters")
-    if isinstance(lora, Mapping) and lora and values.get("fine_tune_type") != "full":
+    if isinstance(lora, Mapping) and values.get("fine_tune_type") != "full":
         missing = [key for key in _lora_defaults(version) if key not in lora]
         if missing:
-            place = next((at for key, at in places.items() if key.startswith("lora_parameters.")), "lora_parameters")
+            place = next((at for key, at in places.items() if key.startswith("lora_parameters")), "lora_parameters")
             whole = as_text(_lora_defaults(version) | dict(lora))
             text = f"lora_parameters lacks {' and '.join(missing)}: a KeyError, since a part replaces the whole default"
             yield Stop(place, text, f"lora_parameters: {whole}")

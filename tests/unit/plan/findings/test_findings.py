@@ -311,3 +311,17 @@ def test_a_split_under_another_name_is_renamed_where_there_is_none(tmp_path: Pat
     found = {finding.code: finding for finding in case.look(tmp_path).findings}
     assert found["D319"].place == str(tmp_path / "data" / "validation.jsonl")
     assert found["D319"].fix == f"mv {tmp_path}/data/validation.jsonl {tmp_path}/data/valid.jsonl"
+
+
+def test_a_word_for_false_is_mended_to_false_and_not_to_text(tmp_path: Path) -> None:
+    case = Case()
+    case.give({"mask_prompt": "no"})
+    assert [finding.fix for finding in case.look(tmp_path).findings if finding.code == "S107"] == ["mask_prompt: false"]
+
+
+def test_an_empty_section_of_lora_parameters_lacks_everything(tmp_path: Path) -> None:
+    case = Case(tool="mlx-lm")
+    case.give({"lora_parameters": "{}", "train": "true"})
+    found = {finding.code: finding.what for finding in case.look(tmp_path).findings}
+    assert found["S108"] == "lora_parameters gives no rank and no scale and no dropout."
+    assert "lora_parameters lacks rank and dropout and scale: a KeyError" in found["T501"]
