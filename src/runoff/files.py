@@ -22,10 +22,13 @@ __all__ = [
     "changed_files",
     "file_hashes",
     "file_sha256",
+    "json_bytes",
     "jsonl",
     "leftovers",
     "read_jsonl",
+    "text_bytes",
     "write_bytes",
+    "write_files",
     "write_json",
     "write_parts",
     "write_text",
@@ -66,20 +69,37 @@ def write_parts(path: Path, parts: Iterable[Buffer]) -> None:
     Raises:
         RunError: the disk is full or the folder is not writable.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    _write_together({path: parts})
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Several files that belong together: none takes its name before all are on the disk.
+
+    Raises:
+        RunError: the disk is full or a folder is not writable; what stood there before stands there still.
+    """
+    _write_together({path: (content,) for path, content in contents.items()})
+
+
+def _write_together(contents: Mapping[Path, Iterable[Buffer]]) -> None:
+    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in contents}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for path, parts in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary[path].open("wb") as file:
+                for part in parts:
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in contents:
+            temporary[path].replace(path)
     except OSError as error:
         raise disk_error(error, path, path.name) from None
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for left in temporary.values():
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
@@ -90,10 +110,20 @@ def leftovers(folder: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text so that it is whole or absent."""
-    write_bytes(path, text.encode("utf-8", "surrogatepass"))
+    write_bytes(path, text_bytes(text))
+
+
+def text_bytes(text: str) -> bytes:
+    """UTF-8, as `write_text` writes it."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def write_json(path: Path, body: Any, *, indent: int | None = 1) -> None:
+    """Write JSON so that it is whole or absent."""
+    write_bytes(path, json_bytes(body, indent=indent))
+
+
+def json_bytes(body: Any, *, indent: int | None = 1) -> bytes:
     """JSON for people and programs; NaN and infinity are written by name. Without indent: small, fast, ASCII."""
     shape: dict[str, Any] = {"ensure_ascii": indent is None, "indent": indent, "allow_nan": False}
     shape |= {"separators": (",", ":")} if indent is None else {}
@@ -101,7 +131,7 @@ def write_json(path: Path, body: Any, *, indent: int | None = 1) -> None:
         text = json.dumps(body, **shape)
     except ValueError:
         text = json.dumps(_finite(body), **shape)
-    write_bytes(path, _encoded(text + "\n"))
+    return _encoded(text + "\n")
 
 
 def _encoded(text: str) -> bytes:

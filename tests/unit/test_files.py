@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runoff.errors import RunError
-from runoff.files import jsonl, write_bytes, write_json, write_text
+from runoff.files import jsonl, write_bytes, write_files, write_json, write_text
 
 
 def test_a_written_file_is_there_with_its_folders_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -53,6 +53,27 @@ def test_a_write_that_fails_says_why_and_keeps_the_old_file(
     assert str(caught.value) == f"{path}: {sentence}"
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_that_belong_together_are_all_new_or_all_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_bytes(first, b"before")
+    saved = []
+
+    def full(descriptor: int) -> None:
+        saved.append(descriptor)
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="second: the disk is full, so second could not be written"):
+        write_files({first: b"after", second: b"after"})
+    assert first.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [first]
+    write_files({first: b"after", second: b"after"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"after", b"after")
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence_too(tmp_path: Path) -> None:

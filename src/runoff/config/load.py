@@ -90,10 +90,13 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
     """The same, with the problems of single keys as data.
 
     Raises:
-        ConfigError: the file can't be read at all.
+        ConfigError: the file can't be read at all, or holds no settings.
     """
     path = Path(path)
-    return read_text(file_text(path), overrides, path=path)
+    text = file_text(path)
+    if not read_yaml(text, path.name):
+        raise ConfigError([f"{path}: holds no settings. Write at least model and data, one `key: value` a line."])
+    return read_text(text, overrides, path=path)
 
 
 def parse_config(text: str, overrides: Sequence[str] = (), *, path: Path | None = None) -> Config:

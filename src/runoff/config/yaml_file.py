@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
@@ -81,7 +81,7 @@ def keys_in(tree: CommentedMap, text: str, name: str) -> tuple[Given, ...]:
     """Every key of `tree`, which is `read_yaml(text, name)`, as it was given.
 
     Raises:
-        ConfigError: a value contains itself.
+        ConfigError: a value contains itself, or has a tag.
     """
     try:
         spelled = _spellings(text) if tree else {}
@@ -126,6 +126,9 @@ def _leaves(tree: CommentedMap, name: str) -> list[tuple[str, Any, str]]:
             dotted, line = f"{prefix}{key}", _line(inside, key, around)
             if opens(dotted) and isinstance(value, CommentedMap) and value:
                 visit(value, f"{dotted}.", line)
+            elif isinstance(value, TaggedScalar):
+                text = f"{dotted} has the tag {value.tag.value}, which settings can't have. Write the plain value."
+                raise ConfigError([f"{name}:{line}: {text}"])
             else:
                 leaves.append((dotted, _plain(value), f"{name}:{line}"))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,17 @@ from runoff.data.rows import SPLITS, Dataset, Row, RowSet, Split, load_rows, row
 from runoff.errors import DataError
 from runoff.words import count_of
 
-__all__ = ["RowProblem", "Survey", "survey"]
+__all__ = ["RowProblem", "Survey", "survey", "unread_splits"]
+
+_OTHER_NAMES: dict[str, Split] = {
+    "training": "train",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "eval": "valid",
+    "testing": "test",
+}
+"""How other tools call a split. Only `train`, `valid` and `test` are read, by Runoff and by mlx-lm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ def survey(folder: Path, settings: Settings) -> Survey:
         DataError: the folder has none of them.
     """
     files: dict[Split, Path] = {split: folder / f"{split}.jsonl" for split in SPLITS}
-    present = {split: path for split, path in files.items() if path.exists()}
+    present = {split: path for split, path in files.items() if path.exists() or path.is_symlink()}
     if not present:
         raise DataError(_without_splits(folder))
     sets: list[RowSet] = []
@@ -62,6 +72,14 @@ def survey(folder: Path, settings: Settings) -> Survey:
         if rows.rows:
             sets.append(rows)
     return Survey(folder, tuple(sets), tuple(problems))
+
+
+def unread_splits(sets: Sequence[RowSet]) -> tuple[tuple[Path, Split], ...]:
+    """Files beside those that were read whose names say that they are splits too, and which split each would be."""
+    folders = {path.parent for path in (Path(rows.place) for rows in sets) if path.is_file()}
+    beside = sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() == ".jsonl")
+    named = ((path, _OTHER_NAMES.get(path.stem.lower())) for path in beside)
+    return tuple((path, split) for path, split in named if split is not None)
 
 
 def _without_splits(folder: Path) -> str:
@@ -115,6 +133,8 @@ def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, li
         except DataError as error:
             kind: Literal["last message", "row"] = "last message" if _ends_elsewhere(record, settings) else "row"
             problems.append(RowProblem(kind, place, str(error)))
+    if not rows and not problems:
+        problems.append(RowProblem("row", str(path), f"{path}: has blank lines alone. Add rows or remove the file."))
     return RowSet(split, str(path), tuple(rows)), [*problems, *_mixed(path, rows)]
 
 

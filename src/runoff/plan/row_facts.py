@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from runoff.data import Dataset, Row, RowSet
 from runoff.data.duplicates import Pair, clusters, exact_duplicates, near_duplicates
-from runoff.data.survey import RowProblem
+from runoff.data.survey import RowProblem, unread_splits
 
 __all__ = ["At", "RowFacts", "SplitRows", "Twins", "row_facts"]
 
@@ -51,7 +52,10 @@ class SplitRows:
 
 @dataclass(frozen=True, slots=True)
 class RowFacts:
-    """All splits as text. `leaking` are the valid and test rows in a group of near-duplicates that has a train row."""
+    """All splits as text. `leaking` are the valid and test rows in a group of near-duplicates that has a train row.
+
+    `unread` are files that are named like a split but not as a split is, each with the split that it would be.
+    """
 
     splits: tuple[SplitRows, ...]
     equal: tuple[Twins, ...]
@@ -60,6 +64,7 @@ class RowFacts:
     empty_answers: tuple[At, ...]
     one_word_answers: tuple[At, ...]
     problems: tuple[RowProblem, ...]
+    unread: tuple[tuple[Path, str], ...] = ()
 
     def split(self, name: str) -> SplitRows | None:
         """A split by name."""
@@ -81,6 +86,7 @@ def row_facts(sets: Sequence[RowSet], problems: Sequence[RowProblem] = ()) -> Ro
         empty_answers=tuple(at for at, words in answers if not words),
         one_word_answers=tuple(at for at, words in answers if len(words) == 1),
         problems=tuple(problems),
+        unread=unread_splits(sets),
     )
 
 

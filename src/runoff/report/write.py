@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from runoff.errors import RunoffError
-from runoff.files import write_bytes, write_json, write_text
+from runoff.files import json_bytes, text_bytes, write_files
 from runoff.report.html import to_html
 from runoff.report.json_report import to_json
 from runoff.report.markdown import to_markdown
@@ -28,19 +28,19 @@ def write_report(
         RunError: the folder can't be written.
         RunoffError: a format is neither, or Parquet is wanted without pyarrow.
     """
-    # Made before anything is written, so that a missing library leaves nothing half-written.
-    made = {folder / "tables" / file: content for file, content in _tables(report, tables)}
+    # Everything is made before anything is written: a missing library or a full disk leaves no half of a report.
+    tables_made = {folder / "tables" / file: content for file, content in _tables(report, tables)}
     paths = tuple(folder / f"{name}.{ending}" for ending in ("md", "html", "json"))
+    made: dict[Path, bytes] = {}
     for section in report.sections:
         for block in section.blocks:
             if isinstance(block, Chart):
-                write_bytes(folder / f"{block.name}.png", to_png(block))
-    write_text(paths[0], to_markdown(report))
-    write_text(paths[1], to_html(report))
-    write_json(paths[2], to_json(report), indent=None)
-    for path, content in made.items():
-        write_bytes(path, content)
-    return (*paths, folder / "tables") if made else paths
+                made[folder / f"{block.name}.png"] = to_png(block)
+    made[paths[0]] = text_bytes(to_markdown(report))
+    made[paths[1]] = text_bytes(to_html(report))
+    made[paths[2]] = json_bytes(to_json(report), indent=None)
+    write_files(made | tables_made)
+    return (*paths, folder / "tables") if tables_made else paths
 
 
 def _tables(report: Report, formats: Collection[str]) -> list[tuple[str, bytes]]:

@@ -329,3 +329,24 @@ def test_aliases_that_multiply_are_refused_at_once() -> None:
 
 def test_nesting_without_end_is_one_sentence() -> None:
     assert problems("a: " + "[" * 5000) == ["config: is nested too deeply for settings. Is it the right file?"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "null"])
+def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (f"{path}: holds no settings. Write at least model and data, one `key: value` a line.")
+
+
+@pytest.mark.parametrize("text", ["lora_parameters: [rank, 4]", "lr_schedule: cosine"])
+def test_a_section_that_is_something_else_is_told_in_plain_words(text: str) -> None:
+    with pytest.raises(ConfigError, match="but must be a section of `key: value` lines"):
+        parse_config(text)
+
+
+def test_a_tag_is_named_and_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config("seed: 1\niters: !foo 5\n")
+    assert str(caught.value) == "config:2: iters has the tag !foo, which settings can't have. Write the plain value."

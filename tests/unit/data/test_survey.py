@@ -50,3 +50,13 @@ def test_rows_that_are_wrong_alike_are_one_finding(tmp_path: Path) -> None:
     found = [found for found in check_data(tmp_path).looked.findings if found.code == "D301"]
     assert [one.place for one in found] == [f"{tmp_path / 'train.jsonl'}:{line}" for line in (2, 11)]
     assert found[0].what.endswith("or convert the file: runoff data split. 8 more rows in the same way.")
+
+
+def test_blank_lines_alone_and_a_link_to_itself_are_said(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").symlink_to("train.jsonl")
+    (tmp_path / "valid.jsonl").write_text("\n\n")
+    told = [problem.text for problem in survey(tmp_path, Settings()).problems]
+    assert told == [
+        f"{tmp_path}/train.jsonl: can't be read (Too many levels of symbolic links).",
+        f"{tmp_path}/valid.jsonl: has blank lines alone. Add rows or remove the file.",
+    ]

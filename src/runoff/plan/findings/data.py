@@ -260,6 +260,18 @@ def rows_that_the_template_refuses(draft: Draft) -> Iterator[Seen]:
         yield Seen(draft.place("data"), f"{data.why}.", "The row can't be turned into tokens.")
 
 
+@check("D319", "warning")
+def split_that_is_not_read(draft: Draft) -> Iterator[Seen]:
+    """A file is named like a split (validation.jsonl, val.jsonl, dev.jsonl, eval.jsonl), but not as a split is.
+
+    Only train.jsonl, valid.jsonl and test.jsonl are read, by Runoff and by mlx-lm.
+    """
+    for path, split in draft.rows.unread:
+        taken = draft.rows.split(split) is not None
+        fix = f"remove it, or add its rows to {split}.jsonl" if taken else f"mv {path} {path.with_name(split)}.jsonl"
+        yield Seen(str(path), f"This file is not read; {split}.jsonl is.", "Its rows would count for nothing.", fix)
+
+
 CHECKS = (
     row_that_cant_be_read,
     last_message_not_the_assistants,
@@ -279,6 +291,7 @@ CHECKS = (
     test_without_a_test_set,
     no_training_rows,
     rows_that_the_template_refuses,
+    split_that_is_not_read,
 )
 OF_ROWS = (
     row_that_cant_be_read,
@@ -287,4 +300,5 @@ OF_ROWS = (
     no_valid_set,
     empty_answers,
     one_word_answers,
+    split_that_is_not_read,
 )

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runoff.config import ProblemKind, yaml_1_1_reading
+from runoff.config import ProblemKind, flatten, yaml_1_1_reading
 from runoff.plan.adapter import adapted_blocks, matches
 from runoff.plan.findings.check import Seen, check, listed
 from runoff.plan.foreign.nouns import as_text
+from runoff.plan.unknown import Unknown
 from runoff.words import count_of
 
 if TYPE_CHECKING:
@@ -91,12 +92,19 @@ def value_that_looks_like_another_type(draft: Draft) -> Iterator[Seen]:
                 given.place,
                 what,
                 "The same line is two values.",
-                f"{given.key.rpartition('.')[2]}: {_plain(given.value)}",
+                f"{given.key.rpartition('.')[2]}: {_spelled(draft, given.key, given.value)}",
             )
         elif isinstance(given.value, str) and _is_number(given.value) and given.spelling is None:
             what = f"{given.key} is the text {given.value!r}, not a number."
             why = "Runoff reads the number in it; mlx-lm computes with the text and stops."
             yield Seen(given.place, what, why, f"{given.key.rpartition('.')[2]}: {given.value}")
+
+
+def _spelled(draft: Draft, key: str, value: object) -> str:
+    """What to write instead: true or false where the setting is one, since "no" in quotes is true to mlx-lm."""
+    config = draft.facts.config
+    held = None if isinstance(config, Unknown) else flatten(config.settings).get(key)
+    return as_text(held) if isinstance(held, bool) else _plain(value)
 
 
 def _is_number(text: str) -> bool:
@@ -122,7 +130,9 @@ def lora_parameters_in_part(draft: Draft) -> Iterator[Seen]:
     There a lora_parameters section replaces the whole default, and what it lacks is missing.
     """
     keys = {
-        given.key.partition(".")[2]: given.place for given in draft.given if given.key.startswith("lora_parameters.")
+        given.key.partition(".")[2]: given.place
+        for given in draft.given
+        if given.key.startswith("lora_parameters.") or (given.key == "lora_parameters" and given.value == {})
     }
     missing = [key for key in ("rank", "scale", "dropout") if key not in keys]
     if keys and missing and draft.settings.fine_tune_type != "full":

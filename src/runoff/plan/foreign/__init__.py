@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from runoff.config import Given
 from runoff.errors import ConfigError
 from runoff.plan.foreign.mlx_lm import mlx_lm
-from runoff.plan.foreign.nouns import Around, Ignored, Stop, ToolReport, ToolValue, Version
+from runoff.plan.foreign.nouns import Around, Ignored, Stop, ToolReport, ToolValue, Version, version_text
 from runoff.plan.foreign.trainers import axolotl, llama_factory, trl
 from runoff.plan.foreign.unsloth import unsloth
 
@@ -33,7 +33,7 @@ def tool_report(wanted: str, given: Sequence[Given], around: Around) -> ToolRepo
     """Apply the rules of `TOOL` or `TOOL@VERSION`; without a version, of the one that was read last.
 
     Raises:
-        ConfigError: no such tool, or a version that is no version.
+        ConfigError: no such tool, or a version that is no version or whose rules are not known.
     """
     name, at, text = wanted.strip().lower().replace("_", "-").partition("@")
     if name not in TOOLS:
@@ -47,4 +47,7 @@ def tool_report(wanted: str, given: Sequence[Given], around: Around) -> ToolRepo
             raise ConfigError([f"--for {wanted}: write the version as numbers, e.g. {name}@0.28.3."]) from None
         first, second, third, *_ = [*parts, 0, 0]
         version = (first, second, third)
+    if version > latest:
+        known = f"the rules are known up to {name} {version_text(latest)}"
+        raise ConfigError([f"--for {wanted}: {known}. Name that version or an earlier one."])
     return rules(version, given, around)

@@ -131,6 +131,18 @@ def _settings(version: Version, tree: Mapping[str, Any], places: Mapping[str, st
             yield ToolValue(key, tree[key], place)
         else:
             yield ToolValue(key, rule.default(version), f"default of {name}")
+    if not _trains_whole_weights(version, tree):
+        yield from _lora_settings(version, tree, places, name)
+
+
+def _trains_whole_weights(version: Version, tree: Mapping[str, Any]) -> bool:
+    """mlx-lm sets lora_parameters aside then, whatever it holds."""
+    return _KEYS["fine_tune_type"].reads(version) and tree.get("fine_tune_type") == "full"
+
+
+def _lora_settings(
+    version: Version, tree: Mapping[str, Any], places: Mapping[str, str], name: str
+) -> Iterator[ToolValue]:
     lora = tree.get("lora_parameters")
     if isinstance(lora, Mapping) and lora:
         yield from (
@@ -198,7 +210,7 @@ def _ignored(
             if head != "optimizer_config" or version >= (0, 22, 0):
                 continue
         elif head == "lora_parameters":
-            if not rest or rest in _lora_keys(version):
+            if not _trains_whole_weights(version, tree) and (not rest or rest in _lora_keys(version)):
                 continue
         elif (head in _KEYS and _KEYS[head].reads(version)) or version >= _OTHER_KEYS.get(head, NEVER):
             continue
@@ -213,6 +225,8 @@ def _ignored_key(version: Version, leaf: Given, tree: Mapping[str, Any], values:
         translated = TRANSLATIONS[leaf.key](leaf.value, tree)
         if isinstance(translated, Translated):
             key, wanted = translated.key, translated.value
+    if key.startswith("lora_parameters") and _trains_whole_weights(version, tree):
+        return Ignored(leaf.key, leaf.value, leaf.place, "fine_tune_type: full trains the weights themselves")
     if key == "epochs":
         return Ignored(leaf.key, leaf.value, leaf.place, f"iters {values['iters']} holds")
     if key.startswith("optimizer_config."):
@@ -278,10 +292,10 @@ def _stops(
     version: Version, tree: Mapping[str, Any], values: Mapping[str, Any], places: Mapping[str, str], around: Around
 ) -> Iterator[Stop]:
     lora = tree.get("lora_parameters")
-    if isinstance(lora, Mapping) and lora and values.get("fine_tune_type") != "full":
+    if isinstance(lora, Mapping) and values.get("fine_tune_type") != "full":
         missing = [key for key in _lora_defaults(version) if key not in lora]
         if missing:
-            place = next((at for key, at in places.items() if key.startswith("lora_parameters.")), "lora_parameters")
+            place = next((at for key, at in places.items() if key.startswith("lora_parameters")), "lora_parameters")
             whole = as_text(_lora_defaults(version) | dict(lora))
             text = f"lora_parameters lacks {' and '.join(missing)}: a KeyError, since a part replaces the whole default"
             yield Stop(place, text, f"lora_parameters: {whole}")
@@ -323,7 +337,7 @@ def _notes(version: Version, values: Mapping[str, Any], around: Around) -> Itera
     layers = values.get("num_layers", values.get("lora_layers"))
     if (0, 19, 0) <= version < (0, 21, 5) and isinstance(layers, int) and layers > 0:
         yield ToolValue("adapted blocks", "all", f"num_layers {layers} adapts every block in 0.19.0 to 0.21.4")
-    if values.get("lora_parameters.keys") is not None:
+    if values.get("lora_parameters.keys") is not None or values.get("fine_tune_type") == "full":
         pass
     elif version < (0, 28, 2):
         yield ToolValue("adapted layers", "self_attn.q_proj, self_attn.v_proj", "default of most models before 0.28.2")

@@ -179,6 +179,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "D316": (settings(test="true"), "there is no test.jsonl"),
     "D317": (lambda case: case.rows.pop("train"), "There are no training rows; the folder holds valid"),
     "D318": (template("{{ raise_exception('no such role') }}"), "no such role"),
+    "D319": (rows_of("val", row(200, "video 50")), "This file is not read; valid.jsonl is."),
     "D321": (same(("train", 0), ("train", 9)), "train row 10 = 1"),
     "D322": (same(("train", 0), ("valid", 9)), "valid row 10 = train row 1"),
     "D323": (near(("train", 2), ("train", 3)), "train row 4 and 3"),
@@ -289,7 +290,7 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
 
 SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
 PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
-NOT_SETTINGS = {"D306", "D309", "D310", "D321", "D322", "D324", "D325", "D326", "D327"}
+NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327"}
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code[0] in "SCD" and code not in NOT_SETTINGS])
@@ -309,3 +310,25 @@ def test_a_fix_that_is_pasted_takes_the_finding_away(code: str, tmp_path: Path) 
     if code == "S101":
         del case.settings["iterz"]
     assert code not in {finding.code for finding in case.look(tmp_path / "after").findings}, found.fix
+
+
+def test_a_split_under_another_name_is_renamed_where_there_is_none(tmp_path: Path) -> None:
+    case = Case()
+    case.rows["validation"] = case.rows.pop("valid")
+    found = {finding.code: finding for finding in case.look(tmp_path).findings}
+    assert found["D319"].place == str(tmp_path / "data" / "validation.jsonl")
+    assert found["D319"].fix == f"mv {tmp_path}/data/validation.jsonl {tmp_path}/data/valid.jsonl"
+
+
+def test_a_word_for_false_is_mended_to_false_and_not_to_text(tmp_path: Path) -> None:
+    case = Case()
+    case.give({"mask_prompt": "no"})
+    assert [finding.fix for finding in case.look(tmp_path).findings if finding.code == "S107"] == ["mask_prompt: false"]
+
+
+def test_an_empty_section_of_lora_parameters_lacks_everything(tmp_path: Path) -> None:
+    case = Case(tool="mlx-lm")
+    case.give({"lora_parameters": "{}", "train": "true"})
+    found = {finding.code: finding.what for finding in case.look(tmp_path).findings}
+    assert found["S108"] == "lora_parameters gives no rank and no scale and no dropout."
+    assert "lora_parameters lacks rank and dropout and scale: a KeyError" in found["T501"]

@@ -153,3 +153,21 @@ def test_unknown_tools_and_versions_are_one_sentence(wanted: str) -> None:
 
 def test_without_a_version_the_one_read_last_holds() -> None:
     assert tool_report("MLX_LM", (), Around()).tool == "mlx-lm 0.32.2"
+
+
+def test_a_version_later_than_those_that_were_read_is_not_guessed_at() -> None:
+    with pytest.raises(ConfigError) as caught:
+        tool_report("mlx-lm@9", (), Around())
+    assert str(caught.value) == (
+        "--for mlx-lm@9: the rules are known up to mlx-lm 0.32.2. Name that version or an earlier one."
+    )
+
+
+def test_full_fine_tuning_has_no_lora_settings() -> None:
+    found = report("fine_tune_type: full\nlora_parameters: {rank: 4}\n")
+    assert [row.key for row in found.settings if row.key.startswith("lora_parameters")] == []
+    assert [row.key for row in found.notes] == []
+    assert [(one.key, one.instead) for one in found.ignored] == [
+        ("lora_parameters.rank", "fine_tune_type: full trains the weights themselves")
+    ]
+    assert report("fine_tune_type: dora\n").setting("lora_parameters.rank") == 8
