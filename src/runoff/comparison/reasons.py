@@ -12,7 +12,7 @@ from runoff.comparison.headlines import certainty
 from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, unmeasured
 from runoff.comparison.separation import separation
-from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, questions_needed
+from runoff.comparison.statistics import Outcome, minimum_clusters_for, questions_needed
 from runoff.comparison.yardstick import Yardstick
 from runoff.words import count_of
 
@@ -148,7 +148,7 @@ def would_change(
     for one in deciding:
         for label in one.values:
             if label != leader:
-                yield from _pair_would_change(one, decision, one.pairs[leader, label], label)
+                yield from _pair_would_change(one, decision, leader, label)
     if not comparison.groups and {side.setting("seed").value for side in comparison.sides} != {None}:
         yield Sentence(
             "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
@@ -166,10 +166,13 @@ def would_change(
         yield Sentence(text, ("settings.seed",))
 
 
-def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifference, label: str) -> Iterator[Sentence]:
+def _pair_would_change(one: Yardstick, decision: Decision, leader: str, label: str) -> Iterator[Sentence]:
+    """Of a pair that is settled by this yardstick, no more answers are asked for; of one that is not, no lead is said."""
+    pair, found = one.pairs[leader, label], one.between(leader, label)
     need, ends = questions_needed(pair, one.margin), pair.interval(0.95)
     cites = (f"{one.key}.{label}",)
-    if decision is Decision.NOT_DETECTABLE and need.questions is not None and need.questions > pair.n:
+    is_open = found is Outcome.NOT_DETECTABLE or (found is Outcome.BETTER and label in one.not_worse)
+    if decision is Decision.NOT_DETECTABLE and is_open and need.questions is not None and need.questions > pair.n:
         least = pair.smallest_detectable
         seen = f" The smallest difference these rows could have shown is {least:.4f}." if least else ""
         yield Sentence(
@@ -177,13 +180,13 @@ def _pair_would_change(one: Yardstick, decision: Decision, pair: PairedDifferenc
             f"from {need.clusters} sources are needed; there are {pair.n} from {pair.clusters}.{seen}",
             cites,
         )
-    if decision is Decision.INSUFFICIENT and pair.clusters < minimum_clusters_for():
+    if found is Outcome.INSUFFICIENT and pair.clusters < minimum_clusters_for():
         yield Sentence(
             f"A test against {label} takes answers from {minimum_clusters_for()} sources or more; there "
             f"{'is' if pair.clusters == 1 else 'are'} {pair.clusters}.",
             cites,
         )
-    if decision is Decision.BETTER and ends:
+    if decision is Decision.BETTER and found is Outcome.BETTER and ends:
         smallest = -ends[1] if one.lower_is_better is not False else ends[0]
         if smallest < one.margin:
             yield Sentence(

@@ -85,6 +85,18 @@ def test_balanced_needs_one_win_and_no_loss(tmp_path: Path) -> None:
     assert verdict(compared(tmp_path, same), Aim.BALANCED).ship == "a"
 
 
+@pytest.mark.parametrize(("style_lead", "said"), [(0.0, False), (0.06, True)])
+def test_a_lead_is_said_only_where_there_is_one(tmp_path: Path, style_lead: float, said: bool) -> None:
+    noise = np.random.Generator(np.random.PCG64(6)).normal(0, 0.1, len(STYLE))
+    mine = made_measure("style", 0.5 + style_lead, per_example=STYLE + style_lead + noise - noise.mean())
+    found = verdict(compared(tmp_path, mine, others=(made_measure("style", 0.5, per_example=STYLE),)), Aim.BALANCED)
+    assert found.ship == "a"
+    leads = [text.text for text in found.would_change if text.text.startswith("The lead over b")]
+    assert [re.sub(r"0\.0[34]\d\d ", "", text) for text in leads] == [
+        "The lead over b may be as small as share, less than the margin of 0.05 that was said to matter."
+    ] * said
+
+
 def test_an_aim_that_was_not_measured_is_insufficient_and_names_the_command(tmp_path: Path) -> None:
     found = verdict(compared(tmp_path), Aim.STYLE)
     assert found.decision is Decision.INSUFFICIENT

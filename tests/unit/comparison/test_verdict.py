@@ -172,6 +172,20 @@ def test_three_runs_need_a_winner_that_beats_both(tmp_path: Path) -> None:
     assert "c" not in found.headline.text.split("can't")[0]
 
 
+def test_questions_are_asked_for_only_from_a_run_that_is_not_told_apart_already(tmp_path: Path) -> None:
+    losses, random = random_losses(1), np.random.Generator(np.random.PCG64(8))
+    noise = random.normal(0, 0.3, (2, len(losses)))
+    runs = [
+        make_run(tmp_path, "a", losses=losses),
+        make_run(tmp_path, "b", losses=losses + noise[0] - noise[0].mean() + 0.001),
+        make_run(tmp_path, "c", losses=losses + noise[1] + 0.5),
+    ]
+    asked = [text.text for text in verdict(compare(runs)).would_change if text.text.startswith("To settle")]
+    assert [text.split(", about")[0] for text in asked] == [
+        "To settle a difference of 0.02 nats per target token from b"
+    ]
+
+
 def test_a_small_p_value_among_several_runs_is_said_to_be_one_of_several(tmp_path: Path) -> None:
     def headline(seed: int) -> str:
         losses, random = random_losses(1), np.random.Generator(np.random.PCG64(seed))
