@@ -12,7 +12,7 @@ from runoff.comparison.replicates import BASE
 from runoff.comparison.statistics import Outcome
 from runoff.comparison.yardstick import Yardstick
 
-__all__ = ["Decision", "against_base", "decide"]
+__all__ = ["Decision", "against_base", "decide", "decided_by"]
 
 
 class Decision(StrEnum):
@@ -37,6 +37,11 @@ def decide(deciding: Sequence[Yardstick]) -> tuple[Decision, str]:
         decisions = {decision for decision, _ in found}
         return (decisions.pop() if len(decisions) == 1 else Decision.NOT_DETECTABLE), found[0][1]
     return Decision.NOT_DETECTABLE, found[0][1]
+
+
+def decided_by(deciding: Sequence[Yardstick], leader: str) -> Yardstick:
+    """The first yardstick by which the leader wins; the first of all where it wins by none."""
+    return next((one for one in deciding if _one_decision(one) == (Decision.BETTER, leader)), deciding[0])
 
 
 def against_base(one: Yardstick, label: str) -> Decision:

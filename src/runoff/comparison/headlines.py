@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runoff.comparison.decide import Decision
+from runoff.comparison.decide import Decision, decide, decided_by
 from runoff.comparison.facts import Sentence, listed
 from runoff.comparison.replicates import BASE
 from runoff.comparison.requirements import Required
@@ -24,7 +24,7 @@ def headline(
     advice: str,
 ) -> Sentence:
     """What was decided by the yardsticks. gates: the leader's. advice: for where nothing differs."""
-    one = deciding[0]
+    one = decided_by(deciding, leader)
     labels = listed(list(one.values))
     others = {label: one.pairs[leader, label] for label in one.values if label != leader}
     nearest = min(others, key=lambda label: one.advantage(others[label]))
@@ -47,11 +47,12 @@ def headline(
         alone = pair.p_value is not None and pair.p_value <= 0.05  # which the choice of a leader among many explains
         allowed = f", with {len(one.values)} runs compared at once" if alone else ""
         return Sentence(f"No winner: {tied} can't be told apart by {name}{allowed} ({certainty(pair)}).", cites)
-    if len(deciding) > 1:
+    if any(decide([each])[0] is Decision.BETTER for each in deciding):
         return Sentence(
             f"No winner: {listed([two.title.lower() for two in deciding])} do not agree on one of {labels}.", cites
         )
-    return Sentence(f"No difference detectable between {labels} by {name} ({certainty(pair)}).", cites)
+    by = listed([f"{each.title.lower()} ({certainty(each.pairs[leader, nearest])})" for each in deciding])
+    return Sentence(f"No difference detectable between {labels} by {by}.", cites)
 
 
 def seeds_headline(one: Yardstick, leader: str) -> Sentence:

@@ -14,7 +14,7 @@ from runoff.comparison.aims import Aim, yardsticks
 from runoff.comparison.commands import next_commands
 from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
-from runoff.comparison.decide import Decision, against_base, decide
+from runoff.comparison.decide import Decision, against_base, decide, decided_by
 from runoff.comparison.facts import Sentence, listed
 from runoff.comparison.headlines import headline, left_out, opening, seeds_headline, sole_headline
 from runoff.comparison.reasons import (
@@ -108,7 +108,7 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
     advice = cheaper([comparison.side(label) for label in deciding[0].values])
     own_gates = [found for found in gates if found.label == leader]
     if seeds_alone:
-        told = seeds_headline(deciding[0], leader)
+        told = seeds_headline(decided_by(deciding, leader), leader)
     elif voted and votes:
         begin = opening(deciding[0], leader, ship, own_gates)
         told = vote_headline(votes, leader, list(deciding[0].values), begin)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.run_folders import made_measure, make_run, random_losses
+from tests.support.run_folders import Told, made_measure, make_run, random_losses
 
 from runoff.comparison import Aim, Comparison, Decision, compare, verdict
 from runoff.comparison.requirements import required
@@ -83,6 +83,41 @@ def test_the_aim_of_style_is_decided_by_style(tmp_path: Path) -> None:
 def test_balanced_needs_one_win_and_no_loss(tmp_path: Path) -> None:
     same = made_measure("style", 0.5, per_example=STYLE)
     assert verdict(compared(tmp_path, same), Aim.BALANCED).ship == "a"
+
+
+def test_the_measure_that_decides_is_the_one_in_the_headline(tmp_path: Path) -> None:
+    """By held-out loss `a` is ahead by a hair that nobody can see; by style `b` wins."""
+    others, seeds = {"seed": 2, "num_layers": 4}, {"seed": 2}
+    assert style_decides(tmp_path / "settings", others).startswith(
+        "Ship b: its style is 0.2000 share higher than that of a (difference +0.2000"
+    )
+    assert "That b has the better style is the draw of a seed" in style_decides(tmp_path / "seeds", seeds)
+
+
+def style_decides(root: Path, settings: dict[str, int]) -> str:
+    noise = np.random.Generator(np.random.PCG64(6)).normal(0, 0.1, (2, len(STYLE)))
+    noise -= noise.mean(axis=1, keepdims=True)
+    better = made_measure("style", 0.7, per_example=STYLE + 0.2 + noise[1])
+    a = make_run(root, "a", losses=LOSSES, measures=[made_measure("style", 0.5, per_example=STYLE)])
+    b = make_run(root, "b", Told(settings=settings), losses=LOSSES + 0.001 + noise[0], measures=[better])
+    return verdict(compare([a, b]), Aim.BALANCED).headline.text
+
+
+def test_where_no_measure_has_a_winner_they_are_not_said_to_disagree(tmp_path: Path) -> None:
+    noise = np.random.Generator(np.random.PCG64(7)).normal(0, 0.3, (2, len(STYLE)))
+    noise -= noise.mean(axis=1, keepdims=True)
+    runs = [
+        make_run(tmp_path, "a", losses=LOSSES, measures=[made_measure("style", 0.5, per_example=STYLE)]),
+        make_run(
+            tmp_path,
+            "b",
+            losses=LOSSES + 0.01 + noise[0],
+            measures=[made_measure("style", 0.5, per_example=STYLE + noise[1])],
+        ),
+    ]
+    text = verdict(compare(runs), Aim.BALANCED).headline.text
+    assert text.startswith("No difference detectable between a and b by held-out loss (difference -0.0")
+    assert ") and style (difference " in text
 
 
 @pytest.mark.parametrize(("style_lead", "said"), [(0.0, False), (0.06, True)])
