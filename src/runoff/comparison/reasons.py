@@ -167,7 +167,7 @@ def would_change(
 
 
 def _pair_would_change(one: Yardstick, decision: Decision, leader: str, label: str) -> Iterator[Sentence]:
-    """Of a pair that is settled by this yardstick, no more answers are asked for; of one that is not, no lead is said."""
+    """A settled pair calls for no more answers, and one without a winner has no lead."""
     pair, found = one.pairs[leader, label], one.between(leader, label)
     need, ends = questions_needed(pair, one.margin), pair.interval(0.95)
     cites = (f"{one.key}.{label}",)
