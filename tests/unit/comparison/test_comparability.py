@@ -109,6 +109,30 @@ def test_rows_that_a_run_trained_on_are_counted(tmp_path: Path) -> None:
     assert found.sentence.text.endswith("2 more rows were left out, since a had trained on them.")
 
 
+def test_of_three_pools_nothing_is_said_to_overlap(tmp_path: Path) -> None:
+    parts = {"a": (1367, 342), "b": (1600, 109), "c": (1500, 209)}
+    runs = [
+        make_run(tmp_path, name, Told(identity={"data": {"train": {"rows": train}, "valid": {"rows": valid}}}))
+        for name, (train, valid) in parts.items()
+    ]
+    (found,) = [check.sentence.text for check in compare(runs).checks if check.topic == "validation rows"]
+    assert "rows in all" not in found
+
+
+@pytest.mark.parametrize(
+    ("tool", "each", "said"), [("mlx-lm", 4, True), ("mlx-lm", 3, False), ("mlx-lm", None, False), ("peft", 4, False)]
+)
+def test_a_loss_from_before_the_last_update_is_said(tmp_path: Path, tool: str, each: int | None, said: bool) -> None:
+    told = Told(
+        identity={"imported": {"tool": tool}},
+        settings={"grad_accumulation_steps": each},
+        metrics=(MetricRow("validation", iteration=100, nats_per_target_token=2.0),),
+    )
+    found = compare([make_run(tmp_path, "a"), make_run(tmp_path, "b", told)]).checks
+    text = "The last validation loss of b was taken before the last update, as mlx-lm does."
+    assert [check.sentence.text for check in found if check.topic == "last validation"] == [text] * said
+
+
 def test_one_pool_split_twice_overlaps_by_arithmetic(tmp_path: Path) -> None:
     first = {"train": {"rows": 1367}, "valid": {"rows": 342}}
     second = {"train": {"rows": 1600}, "valid": {"rows": 109}}

@@ -62,6 +62,13 @@ def test_what_was_measured_is_not_called_unmeasured(tmp_path: Path) -> None:
     assert "broken" not in said
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.5, True), (0.0, False)])
+def test_what_a_failed_gate_calls_for_is_said_only_of_a_failed_gate(tmp_path: Path, share: float, said: bool) -> None:
+    found = [text.text for text in verdict(compared(tmp_path, broken(share))).would_change]
+    assert any(text.startswith("A run that passes broken output would.") for text in found) is said
+    assert any(text.startswith("A run that passes") for text in found) is said
+
+
 def test_the_best_loss_is_not_shipped_with_broken_output(tmp_path: Path) -> None:
     found = verdict(compared(tmp_path, made_measure("broken", 0.5, half=0.1, higher_is_better=False)))
     assert found.decision is Decision.BETTER
@@ -130,6 +137,41 @@ def test_a_lead_is_said_only_where_there_is_one(tmp_path: Path, style_lead: floa
     assert [re.sub(r"0\.0[34]\d\d ", "", text) for text in leads] == [
         "The lead over b may be as small as share, less than the margin of 0.05 that was said to matter."
     ] * said
+    assert not any(text.text.startswith("To settle") for text in found.would_change), "a is better, so nothing is open"
+
+
+def test_of_three_runs_two_measures_that_disagree_are_named(tmp_path: Path) -> None:
+    noise = np.random.Generator(np.random.PCG64(7)).normal(0, 0.02, (2, 3, len(STYLE)))
+    runs = [
+        make_run(
+            tmp_path,
+            name,
+            losses=LOSSES + 0.1 * at + noise[0, at],
+            measures=[made_measure("style", 0.5 + 0.1 * at, per_example=STYLE + 0.1 * at + noise[1, at])],
+        )
+        for at, name in enumerate("abc")
+    ]
+    found = verdict(compare(runs), Aim.BALANCED)
+    assert found.decision is Decision.NOT_DETECTABLE
+    assert found.headline.text == "No winner: held-out loss and style do not agree on one of a, b and c."
+
+
+@pytest.mark.parametrize(("loss_noise", "style_noise"), [(0.001, 0.6), (0.3, 0.001)])
+def test_equivalent_by_one_and_open_by_the_other_is_open(tmp_path: Path, loss_noise: float, style_noise: float) -> None:
+    noise = np.random.Generator(np.random.PCG64(7)).normal(0, 1, (2, len(STYLE)))
+    noise -= noise.mean(axis=1, keepdims=True)
+    style = (
+        made_measure("style", 0.5, per_example=STYLE),
+        made_measure("style", 0.5, per_example=STYLE + style_noise * noise[0]),
+    )
+    a = make_run(tmp_path, "a", losses=LOSSES, measures=style[:1])
+    b = make_run(tmp_path, "b", losses=LOSSES + loss_noise * noise[1], measures=style[1:])
+    assert verdict(compare([a, b]), Aim.BALANCED).decision is Decision.NOT_DETECTABLE
+
+
+def test_facts_of_one_source_gate_nothing(tmp_path: Path) -> None:
+    few = made_measure("facts", 0.3, per_example=STYLE[:10] - 0.2, base_per_example=STYLE[:10])
+    assert required(compared(tmp_path, few).evidence) == ()
 
 
 def test_an_aim_that_was_not_measured_is_insufficient_and_names_the_command(tmp_path: Path) -> None:

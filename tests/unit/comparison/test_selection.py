@@ -101,3 +101,13 @@ def test_of_very_many_a_clearly_worse_one_goes_and_its_equals_stay() -> None:
     values[5:] += 2.0
     kept = indistinguishable_from_best(values, list(range(20)), seed=0, flips=999)
     assert set(kept) == {0, 1, 2, 3, 4}
+
+
+def test_a_row_of_no_weight_is_allowed_and_counts_for_nothing() -> None:
+    weights = np.where(np.arange(100) % 5 == 0, 0.0, 1.0)
+    wild = LADDER + np.where(weights == 0, 1000.0, 0.0)
+    for values in (LADDER, wild):
+        found = select_and_confirm(values, LABELS, unit=UNIT, seed=1, weights=weights, baseline=values[0])
+        assert found.chosen == 2
+        held = np.isin(LABELS, found.confirmation_clusters) & (weights > 0)
+        assert found.estimate.value == pytest.approx(float(LADDER[2][held].mean()), rel=1e-12)

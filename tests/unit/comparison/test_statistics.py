@@ -78,6 +78,11 @@ def test_random_flips_agree_with_all_flips() -> None:
     assert flip_p_values(totals, seed=1, flips=20_000)[0] == pytest.approx(exact, abs=0.01)
 
 
+def test_of_random_flips_the_observed_pattern_is_one() -> None:
+    """No p-value is 0: of 99 random patterns none reaches 14 equal clusters, so it is 1 of 100."""
+    assert flip_p_values(np.ones((1, 14)), seed=1, flips=99)[0] == 0.01
+
+
 def test_token_weights_give_the_difference_of_corpus_losses() -> None:
     random = np.random.default_rng(6)
     tokens, labels = random.integers(5, 400, 60), np.repeat(np.arange(6), 10)

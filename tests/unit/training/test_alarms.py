@@ -126,6 +126,10 @@ def test_without_validation_the_training_loss_tells() -> None:
     assert codes(seen([], SCATTERED[:5], updates=80)) == []
 
 
+def test_a_training_loss_that_only_rises_is_divergence_and_not_no_learning() -> None:
+    assert codes(seen([], [*SCATTERED[:8], 3.0, 3.1, 3.2], updates=80)) == ["A602"]
+
+
 def test_losses_that_only_scatter_or_fall_raise_no_alarm_but_no_learning() -> None:
     """The rules are looked at again and again in a long run, so that they must hardly ever be wrong."""
     alarms = []
