@@ -93,7 +93,7 @@ def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:
         text = f"{label}: {count_of(pair.clusters, 'source')} {are} too few to hold it against {baseline}."
         return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
     if ends[1] < margin:
-        by = f"it is worse than {baseline}'s by less than {margin:g} {loss.unit}, if at all"
+        by = f"it is worse than {baseline}'s by less than {margin:g} {loss.unit}{', if at all' * (ends[0] <= 0)}"
         by = f"it is lower than {baseline}'s" if ends[1] < 0 else by
         return Gate.PASS, Sentence(f"{label} passes by held-out loss: {by} ({_ends(pair)}).", cites)
     if outcome(pair, margin) is Outcome.WORSE:

@@ -13,6 +13,7 @@ from runoff.errors import RunError
 
 LOSSES = random_losses(1)
 NOISE = np.random.Generator(np.random.PCG64(9)).normal(0, 0.02, len(LOSSES))
+WITHIN = "b passes by held-out loss: it is worse than a's by less than 0.02 nats per target token"
 WIDE = np.random.Generator(np.random.PCG64(4)).normal(0, 0.3, len(LOSSES))
 
 
@@ -20,7 +21,8 @@ WIDE = np.random.Generator(np.random.PCG64(4)).normal(0, 0.3, len(LOSSES))
     ("candidate", "answer", "words"),
     [
         (LOSSES - 0.1 + NOISE, Gate.PASS, "b passes by held-out loss: it is lower than a's (difference -0.0"),
-        (LOSSES + NOISE - NOISE.mean(), Gate.PASS, "b passes by held-out loss: it is worse than a's by less than 0.02"),
+        (LOSSES + NOISE - NOISE.mean(), Gate.PASS, f"{WITHIN}, if at all (difference "),
+        (LOSSES + NOISE - NOISE.mean() + 0.01, Gate.PASS, f"{WITHIN} (difference +0.0"),
         (LOSSES, Gate.PASS, "b passes by held-out loss: it gives every answer the same as a."),
         (LOSSES + 0.1 + NOISE, Gate.FAIL, "b fails by held-out loss: it is higher than a's (difference +0.1"),
         (

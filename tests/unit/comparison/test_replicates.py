@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.support.run_folders import Losses, Told, made_measure, make_run, random_losses
 
-from runoff.comparison import Decision, compare, gate, verdict
+from runoff.comparison import Aim, Decision, compare, gate, verdict
 from runoff.comparison.replicates import seed_differences
 from runoff.comparison.statistics import Outcome
 from runoff.errors import RunError
@@ -91,16 +91,22 @@ def test_pairs_of_seeds_of_one_thing_have_a_winner_in_at_most_five_per_cent() ->
 
 
 def test_measures_are_averaged_over_seeds_too(tmp_path: Path) -> None:
-    runs = []
+    runs, told_by_row = [], []
     for name, layers, value in (("a", 4, 0.8), ("b", 8, 0.4)):
         for seed in (0, 1):
             own = value + 0.01 * seed + noise(seed + layers, 0.02)
             told = Told(settings={"num_layers": layers, "seed": seed})
+            told_by_row.append(own)
             style = [made_measure("style", value, per_example=own)]
             runs.append(make_run(tmp_path, f"{name}{seed}", told, losses=LOSSES, measures=style))
-    found = compare(runs, replicates=True).evidence.measures["style"]
-    assert found.values["a0's settings"].value == pytest.approx(0.805, abs=0.01)
+    comparison = compare(runs, replicates=True)
+    found = comparison.evidence.measures["style"]
+    assert found.values["a0's settings"].value == pytest.approx(float(np.mean(told_by_row[:2])), rel=1e-12)
     assert found.between("a0's settings", "b0's settings") is Outcome.BETTER
+    because = [text.text for text in verdict(comparison, Aim.STYLE).because]
+    (said,) = [text for text in because if text.startswith("Over seeds")]
+    assert said.startswith("Over seeds, a0's settings and b0's settings differ by +0.4000 share (95 % t interval +0.")
+    assert said.endswith("the seeds agree.")
 
 
 def test_without_replicates_the_flag_is_refused(tmp_path: Path) -> None:
