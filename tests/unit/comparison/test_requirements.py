@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.support.run_folders import Told, made_measure, make_run, random_losse
 
 from runoff.comparison import Aim, Comparison, Decision, compare, verdict
 from runoff.comparison.requirements import required
+from runoff.estimates.estimate import Estimate
 from runoff.evaluation.stored import StoredMeasure
 
 LOSSES = random_losses(1)
@@ -167,6 +169,14 @@ def test_equivalent_by_one_and_open_by_the_other_is_open(tmp_path: Path, loss_no
     a = make_run(tmp_path, "a", losses=LOSSES, measures=style[:1])
     b = make_run(tmp_path, "b", losses=LOSSES + loss_noise * noise[1], measures=style[1:])
     assert verdict(compare([a, b]), Aim.BALANCED).decision is Decision.NOT_DETECTABLE
+
+
+@pytest.mark.parametrize("unknown", ["base", "run"])
+def test_a_rate_that_is_not_known_gates_nothing(tmp_path: Path, unknown: str) -> None:
+    nothing = Estimate.unknown_because("nothing was generated", "share", n=0, clusters=0)
+    given = broken(0.5)
+    found = replace(given, base=nothing) if unknown == "base" else replace(given, run=nothing)
+    assert required(compared(tmp_path, found).evidence) == ()
 
 
 def test_facts_of_one_source_gate_nothing(tmp_path: Path) -> None:
