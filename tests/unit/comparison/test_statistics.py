@@ -47,6 +47,16 @@ def test_by_hand() -> None:
     assert (result.n, result.clusters, result.exact_zero) == (4, 2, False)
 
 
+def test_correlation_of_three_sources_by_hand() -> None:
+    result = paired_difference([1, 3, 2, 4, 9, 7], [0] * 6, list("xxyyyz"), unit=UNIT, seed=0)
+    # between (2 * 49/9 + 3 * 4/9 + 64/9) / 2 = 29/3; within (2 + 26) / 3 = 28/3; typical size (6 - 14/6) / 2 = 11/6
+    assert result.icc == pytest.approx(3 / 157)
+    assert result.design_effect == pytest.approx(1 + (14 / 6 - 1) * 3 / 157)
+    assert result.difference.method == "paired mean, cluster-robust t"
+    weighted = paired_difference([1, 3], [0, 0], ["x", "y"], unit=UNIT, seed=0, weights=[1, 2])
+    assert weighted.difference.method == "paired weighted mean, cluster-robust t"
+
+
 def test_exact_p_by_hand() -> None:
     result = paired_difference([1, 2, -1], [0, 0, 0], ["x", "y", "z"], unit=UNIT, seed=0)
     assert result.p_value == 0.75  # of |±1 ±2 - 1| = 2, 4, 2, 0, three are at least 2
@@ -121,6 +131,7 @@ def test_no_examples_no_weight_one_cluster() -> None:
     single = paired_difference([1, 2], [2, 5], ["x", "x"], unit=UNIT, seed=0)
     assert (single.difference.value, single.difference.low, single.p_value) == (-2.0, None, None)
     assert (single.design_effect, single.smallest_detectable) == (None, None)
+    assert single.p_method == "none: there is a single cluster"
     for result in (nothing, weightless, single):
         assert outcome(result, 0.02) is Outcome.INSUFFICIENT
         assert questions_needed(result, 0.02).questions is None

@@ -144,3 +144,11 @@ def test_nothing_but_bad_updates_ends_the_run(tiny_model: Path, tiny_data: Path,
     said = str(caught.value)
     assert f"after {MOST_IN_A_ROW} updates in a row were left out" in said
     assert "on_bad_loss=skip" not in said
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "bad"), [(6.01, 5.01, True), (6.0, 5.01, False), (6.01, 5.0, False), (9.0, 1.0, False)]
+)
+def test_a_spike_is_above_three_median_losses_and_ten_median_norms(loss: float, norm: float, bad: bool) -> None:
+    assert bool(why_bad(loss, norm, [2.0] * 20, [0.5] * 20)) is bad
+    assert why_bad(loss, norm, [2.0] * 19, [0.5] * 19) == "", "too few updates to look back on"
