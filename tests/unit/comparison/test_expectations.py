@@ -23,6 +23,20 @@ def test_each_measure_is_computed_from_the_record(tmp_path: Path) -> None:
     assert one.restraint == ("dropout 0.1", "weight decay 0.01")
 
 
+def test_what_was_set_is_named_and_a_decay_of_nothing_is_not(tmp_path: Path) -> None:
+    settings = {"optimizer": "adamw", "max_grad_norm": 0.5, "early_stopping": True}
+    for decay, words in ((0.0, ()), (0.2, ("weight decay 0.2",))):
+        own = settings | {"optimizer_config": {"adamw": {"weight_decay": decay}}}
+        (one,) = intents(label_runs([make_run(tmp_path / str(decay), "a", Told(settings=own))]))
+        assert one.restraint == (*words, "gradient norm clipped at 0.5", "early stopping")
+
+
+def test_budgets_of_two_optimizers_are_not_held_against_each_other(tmp_path: Path) -> None:
+    a = make_run(tmp_path, "a", Told(settings={"optimizer": "adam"}))
+    b = make_run(tmp_path, "b", Told(settings={"optimizer": "sgd"}, counts={"learning_rate_sum": 0.0001}))
+    assert expectations(intents(label_runs([a, b]))) == ()
+
+
 def test_nothing_set_means_no_restraint(tmp_path: Path) -> None:
     (one,) = intents(label_runs([make_run(tmp_path, "a", Told(settings={"optimizer": "adam"}))]))
     assert one.restraint == ()
