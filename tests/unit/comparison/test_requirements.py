@@ -211,6 +211,14 @@ def test_a_persona_that_spreads_over_other_subjects_fails(tmp_path: Path) -> Non
     assert re.search(r"that b answers in persona is (19|20)(\.\d+)? points below the base's", found["b"].sentence.text)
 
 
+def test_a_persona_near_the_margin_is_undecided(tmp_path: Path) -> None:
+    noise = np.random.Generator(np.random.PCG64(7)).normal(0, 0.1, len(STYLE))
+    own = STYLE + 0.05 + noise - noise.mean()
+    near = made_measure("persona_bleed", 0.05, higher_is_better=False, per_example=own, base_per_example=STYLE)
+    found = required(compared(tmp_path, near).evidence)
+    assert {one.status for one in found} == {"undecided"}
+
+
 def broken(share: float) -> StoredMeasure:
     return made_measure("broken", share, half=0.01, higher_is_better=False)
 
