@@ -76,15 +76,14 @@ _PLAIN = {
     "float_": "a number",
     "string_type": "text",
     "bool_": "true or false",
-    "model_": "settings of its own, one `key: value` a line",
+    "model_": "a section of `key: value` lines",
+    "dict_type": "a section of `key: value` lines",
 }
 
 
 def must_be(kind: str, message: str) -> str:
     """pydantic's error of a kind in plain words, to follow "must be"."""
     plain = next((words for start, words in _PLAIN.items() if kind.startswith(start)), None)
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        plain = "a section of `key: value` lines"
     message = plain or message.removeprefix("Input should be ").removeprefix("Value error, ")
     return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 

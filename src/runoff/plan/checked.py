@@ -129,7 +129,7 @@ def _length_counts(facts: Facts) -> Iterator[CountRow]:
     yield CountRow("iterations", pace.iterations)
     yield CountRow("optimizer updates", pace.optimizer_updates, f"of {pace.effective_batch_rows} rows")
     rates = f"{pace.first_learning_rate:g} at the first update, {pace.last_learning_rate:g} at the last"
-    yield CountRow("sum of learning rates", pace.learning_rate_sum, rates)
+    yield CountRow("sum of learning rates", float(f"{pace.learning_rate_sum:.6g}"), rates)
     yield CountRow("checkpoints", pace.checkpoints)
     if isinstance(length, Unknown):
         yield CountRow("epochs", None, length.why)

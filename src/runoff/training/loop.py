@@ -374,4 +374,7 @@ class Loop:
             return Ended(status, reason, self.parameters, progress.iteration, why, None, progress)
         rows = self.validator.rows if self.validator else 0
         why = f"the lowest loss on the {rows} validation rows"
+        best, untrained = progress.best_loss, self.lookout.first
+        if best is not None and untrained is not None and untrained.loss < best:
+            why += f" after training began, {best:.4f}: worse than the untrained model's {untrained.loss:.4f}"
         return Ended(status, reason, self.best, progress.best_iteration, why, progress.best_loss, progress)

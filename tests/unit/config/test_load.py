@@ -138,7 +138,7 @@ def test_every_problem_is_reported_at_once_with_its_own_line() -> None:
         ("batch_size: 0", "config:1: batch_size is 0, but must be at least 1."),
         (
             "early_stopping: 3",
-            "config:1: early_stopping is 3, but must be settings of its own, one `key: value` a line.",
+            "config:1: early_stopping is 3, but must be a section of `key: value` lines.",
         ),
         ("iters: 1.5", "config:1: iters is 1.5, but must be a whole number."),
         ("learning_rate: .nan", "config:1: learning_rate is nan, but must be a finite number."),

@@ -36,6 +36,9 @@ def test_the_untrained_adapter_never_ships(tiny_model: Path, tiny_data: Path, tm
     base = ScriptedBase(losses=[0.5, 2.0, 2.0, 2.0, 3.0])
     run = fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs", base=base)
     assert run.identity.result["adapter_iteration"] == 6
+    assert run.identity.result["adapter_reason"] == (
+        "the lowest loss on the 5 validation rows after training began, 2.0000: worse than the untrained model's 0.5000"
+    )
 
 
 def test_without_a_valid_set_the_last_adapter_ships_and_says_so(tiny_model: Path, tmp_path: Path) -> None:
