@@ -109,7 +109,7 @@ def _in_style(material: Material, general: Mapping[str, str]) -> Mapping[str, fr
 
 
 def _odds(answers: tuple[Answer, ...], general: Mapping[str, str], classifier: StyleClassifier) -> Mapping[str, float]:
-    kept = [answer for answer in answers if answer.example in general]
+    kept = [answer for answer in answers if answer.example in general and words(answer.text)]
     values = classifier.log_odds([answer.text for answer in kept]).tolist() if kept else []
     return dict(zip((answer.example for answer in kept), values, strict=True))
 
@@ -124,8 +124,8 @@ PERSONA_BLEED = Measure(
         matters=0.05,
         what=(
             "Share of general prompts whose answer holds 2 or more of the training set's subject terms that the base "
-            "never uses there, or is more in the author's manner than 95 % of the base's own answers (so the base's "
-            "share is about 5 %). Prompts about the subject itself are left out."
+            "never uses there, or has words and is more in the author's manner than 95 % of the base's own answers (so "
+            "the base's share is about 5 %). Prompts about the subject itself are left out."
         ),
         cannot_see=(
             "A single stray word of the subject, and a persona that shows in opinions only. In other languages than "

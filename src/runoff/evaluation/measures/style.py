@@ -31,7 +31,8 @@ _ABOUT = About(
         "function words, punctuation, sentence length, layout and character 2- to 4-grams with content words masked "
         "(text distortion, Stamatatos 2017), first 60 words. The run's mean log-odds on the test questions are placed "
         "between the base's (0) and the author's held-out answers (1). The classifier's AUC under cross-validation by "
-        "source stands beside it; under 0.75 there is no scale and the position is unknown. Above 1 is caricature."
+        "source stands beside it; under 0.75 there is no scale and the position is unknown. Above 1 is caricature. An "
+        "answer without a word counts as the base's."
     ),
     cannot_see=(
         "It knows nothing of truth, of loops, or of what comes after the sixtieth word, and it is pleased by recited "
@@ -63,13 +64,20 @@ def _measure(about: About, material: Material, *, with_markdown: bool) -> Measur
 
 
 def _log_odds(material: Material, classifier: StyleClassifier) -> Scores:
-    """By label and example, for the examples that author and base have both answered."""
+    """By label and example, for the examples that author and base have both answered.
+
+    Blank lines are no style, though the classifier may take them for the author's: an answer without a word is the
+    base's.
+    """
     anchored = {a.example for a in material.author} & {a.example for a in material.answers[BASE]}
     odds: dict[str, dict[str, float]] = {}
-    for label, answers in material.everyone.items():
+    for label, answers in sorted(material.everyone.items(), key=lambda one: one[0] != BASE):
         kept = [answer for answer in answers if answer.example in anchored]
         values = classifier.log_odds([answer.text for answer in kept]).tolist() if kept else []
-        odds[label] = {answer.example: value for answer, value in zip(kept, values, strict=True)}
+        odds[label] = {
+            answer.example: value if label == BASE or words(answer.text) else odds[BASE][answer.example]
+            for answer, value in zip(kept, values, strict=True)
+        }
     return odds
 
 
@@ -100,7 +108,7 @@ def _row(values: Mapping[str, float], examples: list[str]) -> FloatArray:
 
 def _flags(estimate: Estimate) -> tuple[str, ...]:
     if estimate.low is not None and estimate.low > 1:
-        return ("Caricature: more like the author than the author's own held-out answers are.",)
+        return ("Caricature: its answers lie further from the base's than the author's own held-out answers do.",)
     return ()
 
 

@@ -67,6 +67,7 @@ def persona(author: tuple[Answer, ...], build: Callable[..., Material]) -> Mater
         "base": answers(lambda at, _: plain[at % 2]),
         "kept": answers(lambda at, _: plain[(at + 1) % 2]),
         "persona": answers(lambda at, _: author[at % 80].text),
+        "blank": answers(lambda at, _: "\n" * 300),
     }
     return Material(material.answers, material.training, material.base_on_training, prompts, suite)
 
@@ -78,6 +79,7 @@ def test_a_persona_that_answers_everything_is_found_and_a_kept_base_is_not(perso
     assert result.base.value is not None
     assert result.base.value <= 0.05
     assert result.estimates["kept"].value == result.base.value
+    assert result.estimates["blank"].value == 0  # line breaks are nobody's manner
 
 
 def test_a_persona_is_found_by_its_terms_alone(persona: Material) -> None:

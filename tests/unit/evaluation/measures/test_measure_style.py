@@ -117,6 +117,17 @@ def test_more_than_the_author_is_flagged_as_caricature(author: Answers, build: B
     assert "clean" not in result.flags
 
 
+def test_blank_lines_are_not_the_authors_manner(author: Answers, build: Builder) -> None:
+    """A model that broke down into line breaks is no nearer to the author, nor to be called a caricature of him."""
+    blank = tuple(replace(a, text="\n" * 300) for a in author)
+    half = tuple(replace(a, text="\n" * 300) if at % 2 else a for at, a in enumerate(author))
+    result = STYLE(build(blank=blank, half=half, clean=author))
+    assert result.estimates["blank"].value == pytest.approx(0, abs=1e-12)
+    clean, mixed = _values(result, ["clean", "half"])
+    assert 0 < mixed < clean
+    assert "blank" not in result.flags
+
+
 def test_an_author_who_is_the_base_has_no_scale(author: Answers, build: Builder) -> None:
     """Author against author: odd rows play the base, even rows the author."""
     material = build(run=author)
