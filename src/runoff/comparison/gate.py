@@ -64,12 +64,12 @@ def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
 
 def _required(one: Required) -> tuple[Gate, Sentence]:
     """As in a verdict: what is undecided is said, and holds nobody back."""
-    return (Gate.FAIL if one.status == "failed" else Gate.PASS), one.sentence
+    return (Gate.FAIL if one.failed else Gate.PASS), one.sentence
 
 
 def _beside(comparison: Comparison, baseline: str, open_gates: Sequence[Required]) -> Iterator[Sentence]:
     """That the baseline is no better, and what nobody looked at."""
-    failed = [one.gate for one in open_gates if one.status == "failed" and one.label == baseline]
+    failed = [one.gate for one in open_gates if one.failed and one.label == baseline]
     if failed:
         yield Sentence(f"The baseline {baseline} would not pass itself ({listed(failed)}).")
     left = unmeasured(comparison.evidence.measures)

@@ -101,7 +101,7 @@ def left_out(gates: Sequence[Required]) -> str:
     """Who must not be shipped, and by which gates."""
     failed: dict[str, list[str]] = {}
     for found in gates:
-        if found.status == "failed":
+        if found.failed:
             failed.setdefault(found.label, []).append(found.gate)
     return f"{listed([f'{label} ({listed(names)})' for label, names in failed.items()])} must not be shipped"
 
@@ -112,7 +112,7 @@ def opening(one: Yardstick, leader: str, ship: str | None, gates: Sequence[Requi
 
 
 def _not_shipped(one: Yardstick, leader: str, gates: Sequence[Required]) -> str:
-    failed = [found.gate for found in gates if found.status == "failed"]
+    failed = [found.gate for found in gates if found.failed]
     if failed:
         return f"{leader} is the best of the runs, but must not be shipped ({listed(failed)})"
     return f"{leader} is the best of the runs, but is not shown to be better than the base"

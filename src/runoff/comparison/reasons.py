@@ -129,10 +129,10 @@ def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
 
 def failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
     """What the failed gates call for; which of it helps, only another training shows."""
-    failed = list(dict.fromkeys(found.gate for found in gates if found.status == "failed"))
+    failed = list(dict.fromkeys(found.gate for found in gates if found.failed))
     if not failed:
         return
-    cites = tuple(cite for found in gates if found.status == "failed" for cite in found.sentence.cites)
+    cites = tuple(cite for found in gates if found.failed for cite in found.sentence.cites)
     yield Sentence(
         f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower "
         "learning rate or scale, fewer adapted blocks, or general questions with the base's own answers among the "

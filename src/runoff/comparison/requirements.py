@@ -34,6 +34,11 @@ class Required:
     status: Status
     sentence: Sentence
 
+    @property
+    def failed(self) -> bool:
+        """Whether the run must not be shipped for it; what is undecided holds nobody back."""
+        return self.status == "failed"
+
 
 def not_broken(evidence: Evidence) -> Iterator[Required]:
     """The upper limit of the rate of broken answers is at most the base's plus 3 points."""

@@ -91,7 +91,7 @@ def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
 
 def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -> Verdict:
     gates = required(comparison.evidence)
-    failed = {found.label for found in gates if found.status == "failed"}
+    failed = {found.label for found in gates if found.failed}
     survivors = [label for label in deciding[0].values if label not in failed]
     if failed and survivors:  # where none survives, all are compared, and none is shipped
         deciding = [one.among(survivors) for one in deciding]
@@ -177,4 +177,4 @@ def _tied(comparison: Comparison, decision: Decision) -> bool:
 def _may_ship(leader: str, deciding: Sequence[Yardstick], gates: Sequence[Required], votes: Votes | None) -> bool:
     """Better than the base by the first yardstick or by decisive votes, and through every gate that was measured."""
     helps = deciding[0].between(leader, BASE) is Outcome.BETTER or (votes is not None and votes.prefers(leader, BASE))
-    return helps and not any(found.status == "failed" and found.label == leader for found in gates)
+    return helps and not any(found.failed and found.label == leader for found in gates)
