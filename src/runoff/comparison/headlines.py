@@ -9,10 +9,13 @@ from runoff.comparison.facts import Sentence, listed
 from runoff.comparison.replicates import BASE
 from runoff.comparison.requirements import Required
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for
+from runoff.comparison.voting import Votes
 from runoff.comparison.yardstick import Yardstick
+from runoff.evaluation.votes import PairResult
+from runoff.evaluation.votes.sentences import shares_words
 from runoff.words import count_of
 
-__all__ = ["certainty", "headline", "left_out", "opening", "seeds_headline", "sole_headline"]
+__all__ = ["certainty", "headline", "left_out", "opening", "seeds_headline", "sole_headline", "vote_headline"]
 
 
 def headline(
@@ -90,6 +93,21 @@ def _untested(one: Yardstick, leader: str) -> Sentence:
         return Sentence(begin, cites)
     seen = f"{leader}'s {one.title.lower()} is {_lead(one, pair)} than {nearest}'s"
     return Sentence(f"{begin} On these answers {seen} ({certainty(pair)}).", cites)
+
+
+def vote_headline(votes: Votes, leader: str, labels: Sequence[str], start: str) -> Sentence:
+    """Why the preferred run is the one; start: what follows for it."""
+    others = {other: found for other in labels if other != leader and (found := votes.between(leader, other))}
+    nearest = min(others, key=lambda label: _share(others[label], leader))
+    than = nearest if len(others) == 1 else f"any other run (the next best, {nearest})"
+    words = shares_words(others[nearest], leader)
+    text = f"{start}: in blind votes it sounds more like the author than {than}, on {words}."
+    return Sentence(text, (f"votes.{leader}-{nearest}",))
+
+
+def _share(found: PairResult, leader: str) -> float:
+    value = found.share.value or 0.0
+    return value if found.first == leader else 1 - value
 
 
 def _lead(one: Yardstick, pair: PairedDifference) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -13,7 +14,9 @@ from runoff.comparison.replicates import BASE, are_replicates, one_setting
 from runoff.comparison.requirements import Required, unmeasured
 from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, minimum_clusters_for, questions_needed
+from runoff.comparison.voting import Votes
 from runoff.comparison.yardstick import Yardstick
+from runoff.evaluation.votes.sentences import pair_sentence, settling_sentence
 from runoff.words import count_of
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "overruled",
     "pair_sentences",
     "seed_sentences",
+    "vote_changes",
+    "vote_sentences",
     "weightless",
     "would_change",
 ]
@@ -194,3 +199,21 @@ def _pair_would_change(one: Yardstick, decision: Decision, leader: str, label: s
                 f"{one.margin:g} that was said to matter.",
                 cites,
             )
+
+
+def vote_sentences(votes: Votes | None) -> Iterator[Sentence]:
+    """How the votes stand between every two that were voted on."""
+    for one in votes.results.pairs if votes else ():
+        yield Sentence(f"Blind votes: {pair_sentence(one)}", (f"votes.{one.first}-{one.second}",))
+
+
+def vote_changes(votes: Votes | None, sides: Sequence[Side], *, tied: bool) -> Iterator[Sentence]:
+    """What would settle those that are open. tied: whether the measures of generated answers name no winner."""
+    if votes is None and tied:
+        references = " ".join(shlex.quote(side.reference) for side in sides)
+        text = "Nobody has voted on the answers. Blind votes may tell apart what the measures do not"
+        yield Sentence(f"{text} (runoff vote {references}).")
+    for one in votes.results.pairs if votes else ():
+        text = settling_sentence(one)
+        if text:
+            yield Sentence(text, (f"votes.{one.first}-{one.second}",))

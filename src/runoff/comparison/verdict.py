@@ -16,7 +16,7 @@ from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
 from runoff.comparison.decide import Decision, against_base, decide, decided_by
 from runoff.comparison.facts import Sentence, listed
-from runoff.comparison.headlines import headline, left_out, opening, seeds_headline, sole_headline
+from runoff.comparison.headlines import headline, left_out, opening, seeds_headline, sole_headline, vote_headline
 from runoff.comparison.reasons import (
     base_sentences,
     challenge_sentences,
@@ -25,6 +25,8 @@ from runoff.comparison.reasons import (
     overruled,
     pair_sentences,
     seed_sentences,
+    vote_changes,
+    vote_sentences,
     weightless,
     would_change,
 )
@@ -32,7 +34,7 @@ from runoff.comparison.replicates import BASE, one_setting
 from runoff.comparison.requirements import Required, required
 from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome
-from runoff.comparison.voting import Votes, preferred, vote_changes, vote_headline, vote_sentences
+from runoff.comparison.voting import Votes, preferred
 from runoff.comparison.yardstick import Yardstick
 
 __all__ = ["Decision", "Verdict", "verdict"]

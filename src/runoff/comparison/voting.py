@@ -1,26 +1,24 @@
 """Blind votes as evidence between compared runs. Owns: which votes belong to a comparison, and whom they prefer.
 
 Votes come after the gates and before the measures of the aim, where they are decisive. Must not: count votes
-(evaluation/votes/).
+(evaluation/votes/) or word them (comparison/headlines.py, comparison/reasons.py).
 """
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runoff.comparison.facts import Sentence, Side
+from runoff.comparison.facts import Side
 from runoff.evaluation import Evaluation
 from runoff.evaluation.stored import load_judge_decisions
 from runoff.evaluation.votes import BallotBox, PairResult, VoteResults, count_votes, poll_of
 from runoff.evaluation.votes.agreement import Agreement, judge_agreement, voters_agreement
-from runoff.evaluation.votes.sentences import pair_sentence, settling_sentence, shares_words
 from runoff.runs import votes_file
 
-__all__ = ["Votes", "gather_votes", "preferred", "vote_changes", "vote_headline", "vote_sentences"]
+__all__ = ["Votes", "gather_votes", "preferred"]
 
 
 @dataclass(frozen=True)
@@ -83,36 +81,3 @@ def preferred(votes: Votes | None, labels: Sequence[str]) -> str | None:
         return None
     winners = (one for one in labels if all(votes.prefers(one, other) for other in labels if other != one))
     return next(winners, None)
-
-
-def vote_headline(votes: Votes, leader: str, labels: Sequence[str], start: str) -> Sentence:
-    """Why the preferred run is the one; start: what follows for it."""
-    others = {other: found for other in labels if other != leader and (found := votes.between(leader, other))}
-    nearest = min(others, key=lambda label: _share(others[label], leader))
-    than = nearest if len(others) == 1 else f"any other run (the next best, {nearest})"
-    words = shares_words(others[nearest], leader)
-    text = f"{start}: in blind votes it sounds more like the author than {than}, on {words}."
-    return Sentence(text, (f"votes.{leader}-{nearest}",))
-
-
-def _share(found: PairResult, leader: str) -> float:
-    value = found.share.value or 0.0
-    return value if found.first == leader else 1 - value
-
-
-def vote_sentences(votes: Votes | None) -> Iterator[Sentence]:
-    """How the votes stand between every two that were voted on."""
-    for one in votes.results.pairs if votes else ():
-        yield Sentence(f"Blind votes: {pair_sentence(one)}", (f"votes.{one.first}-{one.second}",))
-
-
-def vote_changes(votes: Votes | None, sides: Sequence[Side], *, tied: bool) -> Iterator[Sentence]:
-    """What would settle those that are open. tied: whether the measures of generated answers name no winner."""
-    if votes is None and tied:
-        references = " ".join(shlex.quote(side.reference) for side in sides)
-        text = "Nobody has voted on the answers. Blind votes may tell apart what the measures do not"
-        yield Sentence(f"{text} (runoff vote {references}).")
-    for one in votes.results.pairs if votes else ():
-        text = settling_sentence(one)
-        if text:
-            yield Sentence(text, (f"votes.{one.first}-{one.second}",))
