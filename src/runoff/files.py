@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runoff.errors import RunError, disk_error
+from runoff.errors import RunError, RunoffError, disk_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -25,6 +25,7 @@ __all__ = [
     "json_bytes",
     "jsonl",
     "leftovers",
+    "read_json_object",
     "read_jsonl",
     "text_bytes",
     "write_bytes",
@@ -153,6 +154,24 @@ def _finite(value: Any) -> Any:
 def jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows as JSON lines."""
     return b"".join(_encoded(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)) + b"\n" for row in rows)
+
+
+def read_json_object(path: Path, error: type[RunoffError]) -> dict[str, Any]:
+    """The one JSON object that a file holds.
+
+    Raises:
+        FileNotFoundError: there is no such file; what that means the caller knows.
+        RunoffError: the `error` that was passed in: it can't be read, or holds something else.
+    """
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as problem:
+        raise error(f"{path}: can't be read as JSON ({problem}).") from None
+    if not isinstance(body, dict):
+        raise error(f"{path}: must be a JSON object.")
+    return body
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

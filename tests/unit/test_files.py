@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from runoff.errors import RunError
-from runoff.files import jsonl, write_bytes, write_files, write_json, write_text
+from runoff.errors import ModelError, RunError
+from runoff.files import jsonl, read_json_object, write_bytes, write_files, write_json, write_text
 
 
 def test_a_written_file_is_there_with_its_folders_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -103,3 +103,28 @@ def test_jsonl_is_one_object_a_line_even_with_line_breaks_inside() -> None:
     lines = jsonl(rows).decode().split("\n")
     assert lines[-1] == ""
     assert [json.loads(line) for line in lines[:-1]] == [{"text": "a\nb\u2028c"}, {"loss": "nan"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"{", "can't be read as JSON ("),
+        (b"\xff\xfe", "can't be read as JSON ("),
+        (b"[" * 100_000, "can't be read as JSON ("),
+        (b"[1]", "must be a JSON object."),
+    ],
+)
+def test_what_is_no_json_object_is_one_sentence_of_the_callers_kind(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        read_json_object(path, ModelError)
+    assert str(caught.value).startswith(f"{path}: {why}")
+
+
+def test_a_json_object_is_read_and_a_missing_file_is_the_callers_to_explain(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(FileNotFoundError):
+        read_json_object(path, ModelError)
+    path.write_text('{"r": 8}')
+    assert read_json_object(path, ModelError) == {"r": 8}

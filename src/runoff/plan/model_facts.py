@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runoff.errors import ModelError
+from runoff.files import read_json_object
 from runoff.plan.tensors import TensorInfo, read_header
 
 __all__ = ["BlockTensor", "LinearLayer", "ModelFacts", "read_model_facts"]
@@ -146,14 +147,10 @@ def _parameters(shape: tuple[int, ...], dtype: str, bits: int) -> int:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = read_json_object(path, ModelError)
     except FileNotFoundError:
         raise ModelError(
             f"{path.parent}: is not a model folder (no config.json). Run: runoff model get NAME."
         ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: must be a JSON object.")
     text = config.get("text_config")
     return {**config, **text} if isinstance(text, dict) else config

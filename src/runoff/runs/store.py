@@ -5,7 +5,6 @@ Owns: run names, and what is said of a folder that holds no run or half of one. 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runoff.errors import RunError, disk_error
-from runoff.files import changed_files, read_jsonl
+from runoff.files import changed_files, read_json_object, read_jsonl
 from runoff.runs.folder import RunFolder, find_runs, runs_root
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord
 
@@ -163,11 +162,6 @@ def _no_run(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_text("utf-8"))
+        return read_json_object(path, RunError)
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is half a run (it has no {path.name}).") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: can't be read as JSON ({error}).") from None
-    if not isinstance(body, dict):
-        raise RunError(f"{path}: must be a JSON object.")
-    return body

@@ -7,7 +7,6 @@ are PEFT's shapes. What neither can hold for the other is in engines/adapters/re
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from runoff.engines.adapters.refusals import MLX_REFUSALS, PEFT_REFUSALS, refuse
 from runoff.engines.adapters.tensor_files import Array, read_tensors, write_tensors
 from runoff.engines.base import Vector
 from runoff.errors import ModelError
-from runoff.files import write_json
+from runoff.files import read_json_object, write_json
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, ModelFacts, Slot, layout
 from runoff.plan.tensors import read_header
 
@@ -189,17 +188,12 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     if not folder.exists():
         raise ModelError(f"{folder}: there is no such adapter.")
     try:
-        body = json.loads(path.read_text("utf-8"))
+        return read_json_object(path, ModelError)
     except FileNotFoundError:
         hint = _inside(path.parent)
         raise ModelError(
             f"{path.parent}: has no adapter_config.json, so the adapter's scale is unknown.{hint}"
         ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
-    if not isinstance(body, dict):
-        raise ModelError(f"{path}: must be a JSON object.")
-    return body
 
 
 def _inside(folder: Path) -> str:
