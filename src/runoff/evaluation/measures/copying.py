@@ -135,7 +135,8 @@ COPIED = Measure(
         matters=0.02,
         what=(
             "Share of an answer's words that lie in a run of 8 or more words that one training answer holds too; to be "
-            "read against the same share of the author's own held-out answers."
+            "read against the same share of the author's own held-out answers. The training answers are those of all "
+            "runs that were evaluated together, so that all are held against the same text."
         ),
         cannot_see=_BLIND,
         needs=_NEEDS,
@@ -152,7 +153,10 @@ LONGEST_COPY = Measure(
         unit="words",
         higher_is_better=False,
         matters=2.0,
-        what="The longest run of words (4 or more, else 0) that an answer shares with a training answer; mean.",
+        what=(
+            "The longest run of words (4 or more, else 0) that an answer shares with a training answer of any of "
+            "the runs evaluated together; mean."
+        ),
         cannot_see=_BLIND,
         needs=_NEEDS,
         bounds=(0.0, math.inf),
@@ -168,7 +172,10 @@ NEAREST_ANSWER = Measure(
         unit="cosine",
         higher_is_better=False,
         matters=0.05,
-        what="Cosine of TF-IDF over runs of 1 to 3 words to the most similar training answer; mean over answers.",
+        what=(
+            "Cosine of TF-IDF over runs of 1 to 3 words to the most similar training answer of any of the runs "
+            "evaluated together; mean over answers."
+        ),
         cannot_see="Whether the likeness is one of topic or of wording: above the author's own value it is wording.",
         needs=_NEEDS,
         bounds=SHARE,
