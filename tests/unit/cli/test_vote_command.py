@@ -67,7 +67,7 @@ def test_keys_in_the_terminal_are_votes_and_p_pauses(root: Path) -> None:
     assert said.endswith("Nothing has been revealed.")
     assert not re.search(r"\b(long|short)\b", said.replace(str(root), ""))
     again = typed(root, "long", "short", "--voter", "Ada", keys="p")
-    assert f"Votes by Ada go to {root / 'votes.jsonl'}. So far: 3 votes, {QUESTIONS - 4} questions left" in again
+    assert f"Votes by Ada go to {root / 'votes.jsonl'}. So far: 3 votes, about {QUESTIONS - 4} questions left" in again
 
 
 def test_long_answers_are_cut_alike_until_m_is_pressed(tmp_path: Path) -> None:

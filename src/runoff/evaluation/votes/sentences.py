@@ -50,7 +50,7 @@ def p_words(p_value: float | None) -> str:
 def standing(voting: Voting) -> str:
     """How far a decision is, without a hint at whose."""
     progress = voting.progress
-    parts = [f"{count_of(voting.votes, 'vote')}, {count_of(voting.left, 'question')} left"]
+    parts = [f"{count_of(voting.votes, 'vote')}, about {count_of(progress.left, 'question')} left"]
     if progress.pairs > 1:
         parts.append(f"{progress.decided_pairs} of {progress.pairs} pairs decided")
     if voting.knows:

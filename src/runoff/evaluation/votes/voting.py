@@ -24,7 +24,8 @@ __all__ = ["LIKELY_SHARE", "Ballot", "Progress", "Stale", "Voting", "voter_name"
 
 LIKELY_SHARE = 0.65
 _TOLD_EVERY = 5
-"""Votes between two moves of the bar: after each single one it would show which way that vote counted."""
+"""Votes between two looks at the progress: after each single one the bar would show which way that vote counted, and
+the questions left, which a hidden repeat does not lessen, that it was one."""
 
 
 class Stale(Exception):
@@ -36,12 +37,14 @@ class Progress:
     """How far a decision is; not for whom. share: of the way there, 0 to 1, the mean over pairs.
 
     to_go: votes for a side that are missing if the true preference is 65 to 35, of all pairs; None if very many.
+    left: ballots that the voter may still see, repeats aside.
     """
 
     share: float
     to_go: int | None
     decided_pairs: int
     pairs: int
+    left: int
 
 
 class Voting:
@@ -77,12 +80,6 @@ class Voting:
     def votes(self) -> int:
         """This voter's own on these answers, repeats among them, skips not."""
         return sum(cast.choice != "skip" for cast in self._own())
-
-    @property
-    def left(self) -> int:
-        """Ballots that this voter may still see, repeats aside."""
-        own = self._own()
-        return sum(len(unseen(self.poll, pair, own)) for pair in open_pairs(self.poll, own, self._results))
 
     @property
     def knows(self) -> bool:
@@ -191,7 +188,9 @@ class Voting:
             to_go.append(votes_to_go(wins, losses, share=LIKELY_SHARE, threshold=threshold))
         known = [votes for votes in to_go if votes is not None]
         total = sum(known) if len(known) == len(to_go) else None
-        return Progress(sum(shares) / len(shares), total, decided, len(pairs))
+        own = self._own()
+        left = sum(len(unseen(self.poll, pair, own)) for pair in open_pairs(self.poll, own, self._results))
+        return Progress(sum(shares) / len(shares), total, decided, len(pairs), left)
 
 
 def voter_name(given: str | None) -> str:

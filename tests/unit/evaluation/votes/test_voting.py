@@ -164,6 +164,19 @@ def test_the_bar_moves_every_fifth_vote_and_never_names_anybody(tmp_path: Path) 
     assert seen[5] > 0.3
 
 
+def test_a_hidden_repeat_does_not_show_by_the_questions_left(tmp_path: Path) -> None:
+    made = booth(tmp_path, questions=150, per_source=10)
+    voting = made.voting()
+    told: list[tuple[bool, bool, bool]] = []
+    while (ballot := voting.show()) is not None and len(told) < 60:
+        before = standing(voting).partition("about ")[2]
+        voting.vote(ballot.id, undecided(ballot.left, ballot.right, ballot.example))
+        told.append((ballot.repeat, standing(voting).partition("about ")[2] != before, voting.votes % 5 == 0))
+    assert any(repeat for repeat, _, fifth in told if not fifth)
+    assert not any(moved for _, moved, fifth in told if not fifth)
+    assert all(moved for _, moved, fifth in told if fifth)
+
+
 def test_of_three_runs_every_pair_is_put_and_the_decided_ones_are_left_alone(tmp_path: Path) -> None:
     made = booth(tmp_path, ("long", "short", "third"), questions=60)
     voting = made.vote(chooses("third", "short"))
