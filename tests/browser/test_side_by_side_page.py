@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 COPIED = "Keep the salt in a dry tin by the north window until the spring"
 TRAINING = (TrainingRow("Salt?", f"{COPIED}, and then again.", "tape 4"),)
 TEXTS = {
-    "base": "I am an assistant. " * 40,
+    "base": "I am an assistant. " * 120,
     "long": f"{COPIED}, friend.\n\n- {'x' * 300}\n- <img src=http://evil.example/i onerror=alert(1)>",
     "short": "No.",
     "third": "Cold water, twice, and 40 degrees.",
@@ -48,6 +48,23 @@ def test_columns_on_a_desk_and_a_stack_on_a_phone(browser: Browser, page_path: P
     assert len(tops) == 6  # the reference, the base and four runs
     assert sum(box is not None and tops[0] is not None and box["y"] == tops[0]["y"] for box in tops) == abreast
     assert trouble == []
+    page.close()
+
+
+def test_a_long_answer_scrolls_in_its_own_box_and_is_printed_whole(browser: Browser, page_path: Path) -> None:
+    """One that loops would be tens of screens on a phone."""
+    page, _ = opened(browser, page_path.as_uri(), viewport={"width": 360, "height": 900})
+    answer = page.get_by_role("region", name="Answer of base").first
+    sizes = "e => [e.clientHeight, e.scrollHeight]"
+    shown, whole = answer.evaluate(sizes)
+    assert shown < 600 < whole
+    answer.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("e => e.scrollTop > 0", arg=answer.element_handle())
+    assert page.get_by_role("region", name="Answer of short").count() == 0
+    page.emulate_media(media="print")
+    shown, whole = answer.evaluate(sizes)
+    assert shown == whole
     page.close()
 
 
