@@ -5,7 +5,8 @@
       save  0000010_adapters.safetensors
 
 Tokens are printed in tenths of a thousand: known to +-50. Learning rate, iterations per second and peak memory are not
-printed at all. Source: mlx_lm/cli_ui.py of 0.32. Must not: apply rules.
+printed at all. The triangle is lost, or becomes other signs, where a code page has none. Source: mlx_lm/cli_ui.py of
+0.32. Must not: apply rules.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from runoff.runs import MetricRow
 
 __all__ = ["mlx_console_lines"]
 
-_TRAIN = re.compile(r"^\s*([\d,]+)\s{2,}(-?(?:nan|inf|[\d.]+)) [▼▲]\s+(nan|inf|[\d,]+)\s+([\d.]+)k\s*$")
+_TRAIN = re.compile(r"^\s*([\d,]+)\s{2,}(-?(?:nan|inf|[\d.]+))(?: \S{1,3})?\s+(nan|inf|[\d,]+)\s+([\d.]+)k\s*$")
 _VALIDATION = re.compile(r"^\s*([\d,]+)\s+val\s+(-?(?:nan|inf|[\d.]+))\s+([\d.]+)s\s*$")
 _SAVE = re.compile(r"^\s*save\s+(0*(\d+)_\S+\.safetensors)\s*$")
 _PANEL = re.compile(r"│\s+(model|type|dataset|optimizer|batch · iters|max seq)\s+(\S.*?)\s*│")
@@ -41,8 +42,8 @@ def mlx_console_lines(log: LogReader, text: str, place: str, whole: bool) -> boo
         return True
     if "│" in text:
         return log.section.heading == "panel" and _panel(log, text, place)
-    if "▼" in text or "▲" in text:
-        return _train(log, text, place)
+    if match := _TRAIN.match(text):
+        return _train(log, match, place)
     if "val" in text:
         return _validation(log, text, place)
     if "save" in text and whole and (match := _SAVE.search(text)):
@@ -51,10 +52,7 @@ def mlx_console_lines(log: LogReader, text: str, place: str, whole: bool) -> boo
     return bool(re.match(r"\s*iter\s+train_loss\s+tok/s\s+tokens\s*$", text))
 
 
-def _train(log: LogReader, text: str, place: str) -> bool:
-    match = _TRAIN.match(text)
-    if match is None:
-        return False
+def _train(log: LogReader, match: re.Match[str], place: str) -> bool:
     iteration, loss, speed, thousands = match.groups()
     log.advance("train", number(iteration))
     log.section.clues[NEW] = None

@@ -27,6 +27,7 @@ _NEEDLES = {
         "\xe2\x94\x82",
         "mlx_lm.lora",
     ),  # the console's arrows and its panel's border
+    "train_loss     tok/s": tuple(f".{tenth}k" for tenth in range(10)),  # the same console where the arrows are lost
     "val": ("val\x1b", " val "),
     "ave": ("Saved ", "save\x1b", " save "),
     "Loading ": ("Loading ",),

@@ -64,6 +64,16 @@ def test_rows_without_colours(tmp_path: Path, line: str, loss: float | None, tok
     assert loss is None or row.nats_per_target_token == loss
 
 
+@pytest.mark.parametrize("mark", ["", "?", "v", "\u00e2\u2013\u00bc"])
+def test_rows_whose_arrows_a_code_page_lost(tmp_path: Path, mark: str) -> None:
+    """The last one is UTF-8 read as Windows-1252."""
+    text = (GOLDEN / "mlx_0.32_pipe.log").read_text("utf-8").replace("▼", mark).replace("▲", mark)
+    found, whole = (rows_of(path) for path in (write(tmp_path / "a.log", text), GOLDEN / "mlx_0.32_pipe.log"))
+    assert [(row.iteration, row.nats_per_target_token, row.target_tokens) for row in found] == [
+        (row.iteration, row.nats_per_target_token, row.target_tokens) for row in whole
+    ]
+
+
 def test_a_table_of_another_kind_is_not_taken_for_rows(tmp_path: Path) -> None:
     reading = read(write(tmp_path / "a.log", "│ model │ price ▲ │\nNASDAQ 12,000 ▲ 3 1.2k\n 10 val x 0.3s\n"))
     assert reading.facts == ()
