@@ -207,7 +207,8 @@ def _winner(one: Yardstick) -> str:
     ahead = [label for label in beaten if one.between(leader, label) is Outcome.BETTER]
     if ahead:
         return f"{leader} better than {listed(ahead)}"
-    return "no difference detectable"
+    untested = any(one.between(leader, label) is Outcome.INSUFFICIENT for label in one.values if label != leader)
+    return "too few sources for a test" if untested else "no difference detectable"
 
 
 def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:

@@ -1,0 +1,40 @@
+"""What the table of measures says of each: who is better, that nothing was detected, or that nothing could be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.run_folders import Losses, made_measure, make_run, random_losses
+
+from runoff.comparison import compare, verdict
+from runoff.report.model import Table
+from runoff.report.sections.results import answers
+
+STYLE: Losses = np.random.Generator(np.random.PCG64(3)).normal(0.5, 0.1, 120)
+
+
+def finding(root: Path, one: Losses, other: Losses) -> str:
+    """Of a measure with these values for `a` and `b`, ten examples a source."""
+    losses = random_losses(1)
+    runs = [
+        make_run(root, label, losses=losses, measures=[made_measure("style", 0.5, per_example=values)])
+        for label, values in (("a", one), ("b", other))
+    ]
+    comparison = compare(runs)
+    (table,) = [block for block in answers(comparison, verdict(comparison)) if isinstance(block, Table)]
+    (row,) = table.rows
+    return row[-1].text
+
+
+@pytest.mark.parametrize(
+    ("examples", "apart", "said"),
+    [
+        (120, 0.3, "b better than a"),
+        (120, 0.0, "no difference detectable"),
+        (50, 0.3, "too few sources for a test"),
+    ],
+)
+def test_the_finding_of_a_measure(tmp_path: Path, examples: int, apart: float, said: str) -> None:
+    assert finding(tmp_path, STYLE[:examples], STYLE[:examples] + apart) == said
