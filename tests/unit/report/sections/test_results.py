@@ -19,7 +19,7 @@ def finding(root: Path, one: Losses, other: Losses) -> str:
     """Of a measure with these values for `a` and `b`, ten examples a source."""
     losses = random_losses(1)
     runs = [
-        make_run(root, label, losses=losses, measures=[made_measure("style", 0.5, per_example=values)])
+        make_run(root, label, losses=losses, measures=[made_measure("style", float(values.mean()), per_example=values)])
         for label, values in (("a", one), ("b", other))
     ]
     comparison = compare(runs)
