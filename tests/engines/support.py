@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,13 @@ def example(length: int, start: int, seed: int) -> Encoded:
 def batch_of(*lengths: int, seed: int = 0) -> Batch:
     """A batch of random rows whose last halves are targets."""
     return make_batch([example(length, length // 2, seed + index) for index, length in enumerate(lengths)])
+
+
+def starting_alike(common: int, *lengths: int, first_target: int) -> Batch:
+    """Random rows that begin with the same ids, and whose targets begin at `first_target`."""
+    head = example(common, 0, 99).ids
+    rows = [example(length, first_target, seed) for seed, length in enumerate(lengths)]
+    return make_batch([replace(row, ids=np.concatenate([head, row.ids[common:]])) for row in rows])
 
 
 def forked(length: int, seed: int, *forks: tuple[int, int, int]) -> Forked:

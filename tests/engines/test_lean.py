@@ -11,13 +11,21 @@ import pytest
 
 from runoff.data import Batch, make_batch
 from runoff.models import get_model
-from tests.engines.support import batch_of, example, gradient_of, lora_spec_for, nats_of, spec_for, trained
+from tests.engines.support import (
+    batch_of,
+    example,
+    gradient_of,
+    lora_spec_for,
+    nats_of,
+    spec_for,
+    starting_alike,
+    trained,
+)
 from tests.engines.test_architectures import ARCHITECTURES, COMMON
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from runoff.engines.torch.arrays import shared_ids  # noqa: E402
 from runoff.engines.torch.engine import TorchBase, TorchEngine  # noqa: E402
 from runoff.engines.torch.loading import open_torch  # noqa: E402
 from runoff.engines.torch.recognized import BOUND, Unrecognized, recognize  # noqa: E402
@@ -73,13 +81,6 @@ def test_loss_and_gradient_are_the_libraries_own(folder: Path, kind: str, lowest
     agree(lean, own, batch)
 
 
-def starting_alike(common: int, *lengths: int, first_target: int) -> Batch:
-    """Random rows that begin with the same ids, and whose targets begin at `first_target`."""
-    head = example(common, 0, 99).ids
-    rows = [example(length, first_target, seed) for seed, length in enumerate(lengths)]
-    return make_batch([replace(row, ids=np.concatenate([head, row.ids[common:]])) for row in rows])
-
-
 SHARING = {
     "a template": starting_alike(12, 40, 150, 23, first_target=15),
     "targets in what is shared": starting_alike(12, 40, 150, 23, first_target=4),
@@ -97,23 +98,8 @@ def test_what_rows_begin_with_alike_is_computed_once(folder: Path, kind: str, na
     lean, own = both(folder, kind=kind)
     batch = SHARING[name]
     packed, _ = lean.base.packed(batch, 2)
-    assert len(packed) == int(batch.lengths.sum()) - sum(shared_ids(batch)) < batch.lengths.sum()
+    assert len(packed) == int(batch.lengths.sum()) - sum(batch.shared) < batch.lengths.sum()
     agree(lean, own, batch)
-
-
-@pytest.mark.parametrize(
-    ("rows", "shared"),
-    [
-        ([[1, 2, 3, 4]], (0,)),
-        ([[1, 2, 3, 4], [1, 2, 5]], (0, 2)),
-        ([[1, 2], [1, 2, 5], [1, 2], [7, 2]], (0, 2, 1, 0)),
-        ([[1, 2, 3], [1, 2, 3], [1]], (0, 2, 0)),
-    ],
-)
-def test_ids_shared_with_the_first_row(rows: list[list[int]], shared: tuple[int, ...]) -> None:
-    """Padding shares nothing, and the last id of a row is always its own."""
-    plain = example(4, 0, 0)
-    assert shared_ids(make_batch([replace(plain, ids=np.asarray(ids, dtype=np.int32)) for ids in rows])) == shared
 
 
 def test_rows_without_targets_have_no_loss(folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,21 @@ class Batch:
     def target_tokens(self) -> int:
         """Targets in the whole batch."""
         return int(self.targets.sum())
+
+    @cached_property
+    def shared(self) -> tuple[int, ...]:
+        """How many ids each row begins with as the first row does; at least the last id of a row is its own.
+
+        A template's system prompt stands before every row: its states are the same in all, and computed once.
+        """
+        first = self.ids[0, : self.lengths[0]]
+        return (0, *(_common(first, self.ids[row, : self.lengths[row]]) for row in range(1, len(self.lengths))))
+
+
+def _common(first: npt.NDArray[np.int32], ids: npt.NDArray[np.int32]) -> int:
+    longest = min(len(first), len(ids) - 1)
+    other = np.flatnonzero(first[:longest] != ids[:longest])
+    return int(other[0]) if len(other) else longest
 
 
 def make_batch(examples: Sequence[Encoded]) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,21 @@ def test_rows_are_padded_on_the_right_with_id_0_to_the_longest(examples: list[En
         assert batch.targets[index].tolist() == expected
     assert not batch.targets[:, 0].any()
     assert batch.target_tokens == sum(example.target_tokens for example in examples)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ([[1, 2, 3, 4]], (0,)),
+        ([[1, 2, 3, 4], [1, 2, 5]], (0, 2)),
+        ([[1, 2], [1, 2, 5], [1, 2], [7, 2]], (0, 2, 1, 0)),
+        ([[1, 2, 3], [1, 2, 3], [1]], (0, 2, 0)),
+    ],
+)
+def test_ids_shared_with_the_first_row(rows: list[list[int]], shared: tuple[int, ...], examples: list[Encoded]) -> None:
+    """Padding shares nothing, and the last id of a row is always its own."""
+    encoded = [replace(examples[0], ids=np.asarray(ids, dtype=np.int32), target_end=len(ids)) for ids in rows]
+    assert make_batch(encoded).shared == shared
 
 
 def test_grouping_by_length_pads_much_less_than_file_order() -> None:

@@ -6,12 +6,12 @@ adapters. The trunk (the blocks below the lowest adapted one) never changes, get
 
 from __future__ import annotations
 
-import ctypes
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -24,16 +24,21 @@ from runoff.data import Batch, Encoded, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.mlx.decoder import MlxDecoder
-from runoff.engines.mlx.head import log_chances, nats_and_gradient, rank, token_nats
+from runoff.engines.mlx.head import log_chances, nats_and_gradient, place_among_all, token_nats
+from runoff.engines.mlx.lanes import Lanes, fast_blas
+from runoff.engines.mlx.memory import Memory
 from runoff.engines.mlx.trained import key_of, replaced
 from runoff.engines.mlx.views import Blocks, own_head, resumed, run_blocks, seeded, states_below
 from runoff.engines.quantized import mlx_bits
 from runoff.engines.seeds import Seeds
 from runoff.engines.trunk import State, TrunkStates, open_states
 from runoff.errors import ModelError
-from runoff.plan import AdapterSpec, Slot, layout
+from runoff.plan import AdapterSpec, LoraSpec, Slot, layout
 
 __all__ = ["MlxBase", "MlxEngine", "open_mlx"]
+
+WORTH_SHARING = 64
+"""Positions that must be spared, or a second and smaller pass through the blocks costs more than it saves."""
 
 Arrays = dict[str, Any]
 """mx.array by its path in an adapter's tree of parameters."""
@@ -93,13 +98,17 @@ def _dtype(wanted: str, model: Any) -> mx.Dtype:
 
 
 def _notes(*, torch_can: bool) -> tuple[str, ...]:
-    """A BLAS that was put in the wheel's place is one whose functions the whole process sees.
-
-    torch_can: compute with this base.
-    """
+    """torch_can: compute with this base."""
     on_cpu = mx.default_device().type == mx.DeviceType.cpu
-    slow = on_cpu and platform.system() == "Linux" and not hasattr(ctypes.CDLL(None), "cblas_sgemm")
+    slow = on_cpu and platform.system() == "Linux" and fast_blas() is None
     return (_SLOW_BLAS.format("Set engine: torch, or put" if torch_can else "Put"),) if slow else ()
+
+
+class Part(NamedTuple):
+    """Rows that are computed together. states: (tokens, d) below the trunk's boundary of each, if it serves them."""
+
+    batch: Batch
+    states: list[mx.array] | None
 
 
 class MlxBase:
@@ -110,6 +119,7 @@ class MlxBase:
         self._torch_can = torch_can
         self.inner = model.model
         self.head = own_head(model)
+        self.lanes = Lanes.on_this_device()
         self.states: TrunkStates | None = None
         self._dtype = dtype
         self._boundary = 0
@@ -174,27 +184,70 @@ class MlxBase:
         """Peak of the memory that MLX held."""
         return int(mx.get_peak_memory())
 
-    def hidden(self, batch: Batch, blocks: Blocks, lowest_block: int) -> mx.array:
-        """Final hidden states (rows, width, d) of these blocks; from the trunk if it ends below the adapter."""
-        if 0 < self._boundary <= lowest_block:
-            blocks = resumed(blocks, self._boundary, self._boundary_states(batch))
-        return run_blocks(self.inner, blocks, mx.array(batch.ids))
+    def parts(self, groups: Sequence[Sequence[Encoded]], lowest_block: int) -> list[Part]:
+        """Batches of these rows, with their states below the boundary if the trunk ends below the adapter."""
+        rows = [row for group in groups for row in group]
+        served = 0 < self._boundary <= lowest_block
+        states = iter(self.row_states(rows) if served else [])
+        return [Part(make_batch(group), [next(states) for _ in group] if served else None) for group in groups]
 
-    def _boundary_states(self, batch: Batch) -> mx.array:
+    def hidden(self, part: Part, blocks: Blocks, shared: int) -> mx.array:
+        """Final hidden states (positions, d) of these blocks.
+
+        Those of the first `shared` positions, alike in all rows, come first, once; then the rest of each row, padded.
+        """
+        ids = mx.array(part.batch.ids)
+        states = None if part.states is None else _padded(part.states)
+
+        def run(rows: slice, places: slice, memories: list[Memory] | None) -> mx.array:
+            own = blocks if states is None else resumed(blocks, self._boundary, states[rows, places])
+            return run_blocks(self.inner, own, ids[rows, places], memories).flatten(0, 1)
+
+        if not shared:
+            return run(slice(None), slice(None), None)
+        memories = [Memory() for _ in blocks]
+        first = run(slice(1), slice(shared), memories)
+        rest = run(slice(None), slice(shared, None), [Memory(one) for one in memories])
+        return mx.concatenate([first, rest])
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether the architecture's own code goes on from a memory as from the positions themselves.
+
+        What differs must be little against what those positions do at all: last bits only.
+        """
+        ids, half = mx.arange(16)[None] % self.model.args.vocab_size, 8
+        memories = [Memory() for _ in self.blocks]
+        try:
+            whole = run_blocks(self.inner, self.blocks, ids)[:, half:]
+            run_blocks(self.inner, self.blocks, ids[:, :half], memories)
+            onward = run_blocks(self.inner, self.blocks, ids[:, half:], [Memory(one) for one in memories])
+            alone = run_blocks(self.inner, self.blocks, ids[:, half:])
+        except Exception:  # whatever a foreign architecture trips over when it is given another cache than its own
+            return False
+        wrong, effect = (mx.linalg.norm((states - whole).astype(mx.float32)) for states in (onward, alone))
+        return bool(wrong < 0.1 * effect)
+
+    def row_states(self, rows: Sequence[Encoded]) -> list[mx.array]:
         """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
-        width = batch.ids.shape[1]
-        rows = [self._row_states(example) for example in batch.examples]
-        return mx.stack([mx.pad(states, [(0, width - len(states)), (0, 0)]) for states in rows])
+        kept = [self.states.get(row.key) if self.states else None for row in rows]
+        fresh = iter(self._fresh_states([row for row, states in zip(rows, kept, strict=True) if states is None]))
+        return [next(fresh) if states is None else _from_array(states) for states in kept]
 
-    def _row_states(self, example: Encoded) -> mx.array:
-        kept = self.states.get(example.key) if self.states else None
-        if kept is not None:
-            return _from_array(kept)
-        states = states_below(self.inner, self._boundary, mx.array(example.ids)[None])[0]
-        mx.eval(states)
-        if self.states is not None:
-            self.states.put(example.key, _to_array(states))
-        return states
+    def _fresh_states(self, rows: Sequence[Encoded]) -> Iterator[mx.array]:
+        """On one thread each, whatever the number of rows, for other threads may give other last bits."""
+        side_by_side = max(len(self.lanes.streams), 1)
+        for start in range(0, len(rows), side_by_side):
+            some = rows[start : start + side_by_side]
+            found = self.lanes.each(some, self._states_below, threads=1)
+            mx.eval(found)
+            for row, states in zip(some, found, strict=True):
+                if self.states is not None:
+                    self.states.put(row.key, _to_array(states))
+                yield states
+
+    def _states_below(self, row: Encoded) -> mx.array:
+        return states_below(self.inner, self._boundary, mx.array(row.ids)[None])[0]
 
 
 class MlxEngine:
@@ -207,6 +260,7 @@ class MlxEngine:
         self.originals, self.adapted = replaced(base.inner, spec)
         self._lowest_block = spec.lowest_block if spec else len(base.blocks)
         self._checkpointing = checkpointing
+        self._drops_out = isinstance(spec, LoraSpec) and spec.dropout > 0
         self._seeds = Seeds(seed)
         self._gradient: Arrays = {}
         # What nn.value_and_grad differentiates by: the adapter's layers (or blocks), whose frozen parts don't count.
@@ -237,10 +291,18 @@ class MlxEngine:
         self._adapter.train()
         blocks = self._seeded_blocks()
 
-        def loss() -> tuple[mx.array, mx.array]:
-            hidden, targets = self._at_targets(batch, blocks)
+        def of_part(part: Part) -> tuple[mx.array, mx.array]:
+            hidden, targets = self._at_targets(part, blocks)
             nats, gradient = nats_and_gradient(hidden, self.base.head, targets)
-            return weight * (hidden * gradient).astype(mx.float32).sum(), nats
+            return (hidden * gradient).astype(mx.float32).sum(), nats
+
+        # Dropout is each row's own, and what is recomputed on the way back has left its stream.
+        groups = [batch.examples] if self._drops_out or self._checkpointing else self.base.lanes.parts(batch.examples)
+        parts = self.base.parts(groups, self._lowest_block)
+
+        def loss() -> tuple[mx.array, mx.array]:
+            sums, nats = zip(*self.base.lanes.each(parts, of_part), strict=True)
+            return weight * mx.stack(list(sums)).sum(), mx.concatenate(list(nats))
 
         (_, nats), gradient = nn.value_and_grad(self._adapter, loss)()
         self._add(dict(tree_flatten(gradient)))
@@ -264,22 +326,26 @@ class MlxEngine:
 
     def score(self, batch: Batch) -> list[npt.NDArray[np.float64]]:
         """Nats of each row's target tokens."""
-        hidden, targets = self._predicting(batch)
-        nats = _float64(token_nats(hidden, self.base.head, targets))
+        nats = _float64(self._predicting(batch, lambda states, targets: token_nats(states, self.base.head, targets)))
         mx.clear_cache()
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
     def score_alone(self, forked: Forked) -> RowScore:
         """Nats of a row's target tokens and of its forks', which are rows by themselves here."""
-        hidden, targets = self._predicting(make_batch([forked.row]))
-        nats = _float64(token_nats(hidden, self.base.head, targets))
-        place = rank(hidden[-1:], self.base.head, targets[-1:]) if len(targets) else None
-        return RowScore(nats, place, forks_as_rows(self.score, forked))
+        places: list[Any] = []
+
+        def look(states: mx.array, targets: mx.array) -> mx.array:
+            if len(targets):
+                places.append(place_among_all(states[-1:], self.base.head, targets[-1:]))
+            return token_nats(states, self.base.head, targets)
+
+        nats = _float64(self._predicting(make_batch([forked.row]), look))
+        return RowScore(nats, int(places[0].item()) if places else None, forks_as_rows(self.score, forked))
 
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """Logs of all tokens' chances at each row's targets."""
-        hidden, _ = self._predicting(batch)
-        chances: npt.NDArray[np.float32] = np.array(log_chances(hidden, self.base.head))
+        found = self._predicting(batch, lambda states, _: log_chances(states, self.base.head))
+        chances: npt.NDArray[np.float32] = np.array(found)
         mx.clear_cache()
         return list(np.split(chances, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
@@ -287,6 +353,7 @@ class MlxEngine:
         """Start to continue these prompts."""
         self.base.activate(self)
         self._adapter.eval()
+        self.base.lanes.together()
         return MlxDecoder(self.base.model, prompts)
 
     def random_state(self) -> bytes:
@@ -304,18 +371,32 @@ class MlxEngine:
             blocks[index] = seeded(blocks[index], self._seeds.draw(), recompute=self._checkpointing)
         return blocks
 
-    def _at_targets(self, batch: Batch, blocks: Blocks) -> tuple[mx.array, mx.array]:
+    def _at_targets(self, part: Part, blocks: Blocks) -> tuple[mx.array, mx.array]:
         """Hidden states that predict a target, and the targets: (n, d) and (n,), row after row."""
-        hidden = self.base.hidden(batch, blocks, self._lowest_block)
+        batch, shared = part.batch, self._shared(part.batch)
+        hidden = self.base.hidden(part, blocks, shared)
         rows, columns = np.nonzero(batch.targets)
-        picked = hidden[mx.array(rows.astype(np.int32)), mx.array((columns - 1).astype(np.int32))]
-        return picked, mx.array(batch.ids[rows, columns])
+        places = columns - 1
+        at = places + np.where(places < shared, 0, rows * (batch.ids.shape[1] - shared))
+        return hidden[mx.array(at.astype(np.int32))], mx.array(batch.ids[rows, columns])
 
-    def _predicting(self, batch: Batch) -> tuple[mx.array, mx.array]:
-        """The same without dropout."""
+    def _shared(self, batch: Batch) -> int:
+        """How many positions that all rows begin with are computed once.
+
+        None under dropout, which each row draws for itself, nor where blocks are recomputed and so remember nothing.
+        """
+        shared = min(batch.shared[1:], default=0)
+        if shared * (len(batch.examples) - 1) < WORTH_SHARING or self._checkpointing or self._drops_out:
+            return 0
+        return shared if self.base.remembers else 0
+
+    def _predicting(self, batch: Batch, look: Callable[[mx.array, mx.array], mx.array]) -> mx.array:
+        """What `look` makes of the same without dropout, row after row."""
         self.base.activate(self)
         self._adapter.eval()
-        return self._at_targets(batch, self.base.blocks)
+        lanes, blocks = self.base.lanes, self.base.blocks
+        parts = self.base.parts(lanes.parts(batch.examples), self._lowest_block)
+        return mx.concatenate(lanes.each(parts, lambda part: look(*self._at_targets(part, blocks))))
 
     def _flat(self, arrays: Arrays) -> Vector:
         """The adapter's arrays as one flat vector; mlx_lm's adapter matrices are ours transposed."""
@@ -331,6 +412,12 @@ class MlxEngine:
             key: mx.array(tensor.T if slot.transposed else tensor)
             for key, slot, tensor in zip(self._keys, self._slots, tensors, strict=True)
         }
+
+
+def _padded(rows: Sequence[mx.array]) -> mx.array:
+    """(rows, width, d), padded on the right with 0."""
+    width = max(len(states) for states in rows)
+    return mx.stack([mx.pad(states, [(0, width - len(states)), (0, 0)]) for states in rows])
 
 
 def _to_array(states: mx.array) -> State:

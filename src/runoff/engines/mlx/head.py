@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 
-__all__ = ["Head", "log_chances", "nats_and_gradient", "rank", "token_nats"]
+__all__ = ["Head", "log_chances", "nats_and_gradient", "place_among_all", "token_nats"]
 
 CHUNK_ROWS = 64
 """Rows of logits made at once: 64 x 49,152 float32 is 13 MB. MLX works on about ten chunks at a time."""
@@ -33,11 +33,10 @@ def log_chances(hidden: mx.array, head: Head) -> mx.array:
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
-def rank(hidden: mx.array, head: Head, target: mx.array) -> int:
-    """The place of a target among all tokens, 1 for the likeliest or one equal to it. hidden: (1, d), target: (1,)."""
+def place_among_all(hidden: mx.array, head: Head, target: mx.array) -> mx.array:
+    """A target's place, 1 for the likeliest token or one equal to it. hidden: (1, d), target: (1,). A number."""
     logits = head(hidden)[0]
-    likelier: Any = (logits > logits[target]).sum().item()
-    return int(likelier) + 1
+    return (logits > logits[target]).sum() + 1
 
 
 def nats_and_gradient(hidden: mx.array, head: Head, targets: mx.array) -> tuple[mx.array, mx.array]:

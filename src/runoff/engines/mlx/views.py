@@ -15,6 +15,8 @@ from typing import Any
 import mlx.core as mx
 from mlx import nn
 
+from runoff.engines.mlx.memory import Memory
+
 __all__ = ["Blocks", "own_head", "resumed", "run_blocks", "seeded", "states_below"]
 
 Blocks = list[Any]
@@ -38,11 +40,14 @@ def _unchanged(x: mx.array, *_arguments: Any, **_options: Any) -> mx.array:
     return x
 
 
-def run_blocks(inner: Any, blocks: Blocks, ids: mx.array) -> mx.array:
-    """Final hidden states (rows, width, d) with these blocks in place of the model's own."""
+def run_blocks(inner: Any, blocks: Blocks, ids: mx.array, memories: Sequence[Memory] | None = None) -> mx.array:
+    """Final hidden states (rows, width, d) with these blocks in place of the model's own.
+
+    memories: one for each block, where the ids go on from earlier ones or others will go on from them.
+    """
     view = copy.copy(inner)
     view.layers = blocks
-    states: mx.array = view(ids)
+    states: mx.array = view(ids) if memories is None else view(ids, cache=list(memories))
     return states
 
 

@@ -6,34 +6,18 @@ Must not: compute states.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from runoff.data import Batch, Forked
 from runoff.engines.trunk import State
 
-__all__ = ["forked_targets", "from_array", "packed_targets", "shared_ids", "to_array"]
-
-
-def shared_ids(batch: Batch) -> tuple[int, ...]:
-    """How many ids each row begins with as the first row does; at least the last id of a row is its own.
-
-    A template's system prompt stands before every row: its states are the same in all, and computed once.
-    """
-    first = batch.ids[0, : batch.lengths[0]]
-    return (0, *(_common(first, batch.ids[row, : batch.lengths[row]]) for row in range(1, len(batch.lengths))))
-
-
-def _common(first: npt.NDArray[np.int32], ids: npt.NDArray[np.int32]) -> int:
-    longest = min(len(first), len(ids) - 1)
-    other = np.flatnonzero(first[:longest] != ids[:longest])
-    return int(other[0]) if len(other) else longest
+__all__ = ["forked_targets", "from_array", "packed_targets", "to_array"]
 
 
 def packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Where in packed states a target is predicted, and the targets: (n,) each, row after row."""
     rows, columns = np.nonzero(batch.targets)
-    shared = np.asarray(shared_ids(batch))
+    shared = np.asarray(batch.shared)
     own = batch.lengths - shared
     starts, before = (np.cumsum(own) - own)[rows], shared[rows]
     places = columns - 1

@@ -23,7 +23,7 @@ from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.seeds import Seeds
-from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, shared_ids, to_array
+from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, to_array
 from runoff.engines.torch.decoder import TorchDecoder
 from runoff.engines.torch.full import OwnBlocks, lean_with, own_blocks, own_tensor
 from runoff.engines.torch.head import head_of, log_chances, ranked_nats, summed_nats, token_nats
@@ -130,9 +130,8 @@ class TorchBase:
     def packed(self, batch: Batch, lowest_block: int) -> tuple[torch.Tensor, Rows]:
         """Packed states (tokens, d) below the lowest adapted block, by the lean pass; from the trunk if it can."""
         assert self.lean is not None
-        shared = shared_ids(batch)
-        rows = self.lean.rows(batch.lengths - shared, shared)
-        parts = list(zip(batch.examples, shared, strict=True))
+        rows = self.lean.rows(batch.lengths - batch.shared, batch.shared)
+        parts = list(zip(batch.examples, batch.shared, strict=True))
         if start := self.boundary(lowest_block):
             states = torch.cat([self._row_states(Forked(example))[before:] for example, before in parts])
         else:
