@@ -110,16 +110,16 @@ def test_rotary_base_is_read_where_transformers_5_writes_it(tiny: Path, tmp_path
 
 def test_slow_blas_is_said_once_and_only_where_it_is(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
-    base = open_base(tiny, engine="mlx", dtype="float32")
 
     class Process:
         """What the whole process sees, as ctypes.CDLL(None) shows it."""
 
     monkeypatch.setattr("ctypes.CDLL", lambda _name: Process())
-    if base.facts.device == "cpu":
-        assert [note for note in base.facts.notes if "LD_PRELOAD" in note] == list(base.facts.notes) != []
+    facts = open_base(tiny, engine="mlx", dtype="float32").facts
+    if facts.device == "cpu":
+        assert [note for note in facts.notes if "LD_PRELOAD" in note] == list(facts.notes) != []
     monkeypatch.setattr(Process, "cblas_sgemm", None, raising=False)
-    assert base.facts.notes == ()
+    assert open_base(tiny, engine="mlx", dtype="float32").facts.notes == ()
 
 
 def test_openblas_in_its_place_is_seen(tiny: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runoff.data import Batch, Encoded
+from runoff.data import Batch, Encoded, Forked
 from runoff.engines import Vector
 from tests.engines.support import batch_of, forked, gradient_of, open_any, spec_for, starting_alike, trained
 from tests.engines.test_architectures import ARCHITECTURES
@@ -19,9 +19,11 @@ mx = pytest.importorskip("mlx.core")
 pytest.importorskip("mlx_lm")
 
 from runoff.engines.mlx import engine as module  # noqa: E402
+from runoff.engines.mlx import trunk  # noqa: E402
 from runoff.engines.mlx.engine import MlxBase, MlxEngine  # noqa: E402
 from runoff.engines.mlx.lanes import Lanes  # noqa: E402
 from runoff.engines.mlx.memory import Memory  # noqa: E402
+from runoff.engines.mlx.trunk import Trunk  # noqa: E402
 
 COMMON = 40
 ALIKE = starting_alike(COMMON, 61, 55, 70, first_target=30)  # targets among what is shared, too
@@ -36,6 +38,7 @@ def opened(folder: Path, lanes: int = 1, *, checkpointing: bool = False, **spec:
     base = open_any("mlx", folder)
     assert isinstance(base, MlxBase)
     base.lanes = Lanes(tuple(mx.new_stream(mx.cpu) for _ in range(lanes)))
+    base.trunk = Trunk(base.inner, 259, base.lanes)
     engine = base.attach(spec_for(folder, **spec), checkpointing=checkpointing)
     trained(engine)
     return engine
@@ -50,7 +53,7 @@ def passes(engine: MlxEngine, monkeypatch: pytest.MonkeyPatch, act: Callable[[],
         seen.append(tuple(ids.shape))
         return run(inner, blocks, ids, memories)
 
-    assert engine.base.remembers in (True, False)  # looked at before
+    assert engine.base.trunk.remembers in (True, False)  # looked at before
     with monkeypatch.context() as patch:
         patch.setattr(module, "run_blocks", watched)
         act()
@@ -112,10 +115,10 @@ def test_where_nothing_is_shared(
 
 
 class Forgetful(Memory):
-    """An architecture that turns its heads as if nothing stood before."""
+    """An architecture that looks at nothing that stood before."""
 
-    def __init__(self, before: Memory | None = None) -> None:
-        super().__init__(before)
+    def __init__(self, before: Memory | None = None, offset: int = 0) -> None:
+        super().__init__(before, offset)
         self.offset = 0
 
 
@@ -130,9 +133,10 @@ class Broken(Memory):
 def test_an_architecture_that_does_not_go_on_from_a_memory_shares_nothing(
     kind: type[Memory], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Memory", kind)
+    for place in (module, trunk):
+        monkeypatch.setattr(place, "Memory", kind)
     engine = opened(tiny)
-    assert not engine.base.remembers
+    assert not engine.base.trunk.remembers
     assert passes(engine, monkeypatch, lambda: engine.accumulate(ALIKE)) == [ALIKE.ids.shape]
 
 
@@ -156,7 +160,9 @@ def test_the_trunk_is_the_same_to_the_bit_in_any_company(tiny: Path) -> None:
     for companies in ([rows], [rows[:1], rows[1:]], [[row] for row in rows]):
         engine = opened(tiny, 3)
         engine.base.share_trunk(2, budget_bytes=0)
-        states.append([array for company in companies for array in engine.base.row_states(company)])
+        states.append(
+            [array for company in companies for array in engine.base.trunk.states([Forked(row) for row in company])]
+        )
     for first, *others in zip(*states, strict=True):
         assert all(mx.array_equal(first, other) for other in others)
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from runoff.data.openings import Openings, alike
 from runoff.data.rows import Row
 from runoff.data.tokenizer import Tokenizer
 from runoff.errors import DataError, ModelError
@@ -28,7 +29,8 @@ class Encoded:
     """One row as the model sees it.
 
     ids: (tokens,) token ids after truncation. Targets are the ids from `target_start` up to `target_end`; each is
-    predicted from the ids before it, so position 0 never is one.
+    predicted from the ids before it, so position 0 never is one. opening: how many of the first ids are the template's
+    and the system prompt's, whatever is asked; 0 where they are few.
     """
 
     row: Row
@@ -37,6 +39,7 @@ class Encoded:
     target_end: int
     tokens_cut: int
     prompt_is_prefix: bool
+    opening: int = 0
 
     @property
     def target_tokens(self) -> int:
@@ -58,10 +61,11 @@ def encode_for_training(
         DataError: the chat template refuses a row's messages (named by its number).
         ModelError: there is no chat template.
     """
-    encoded = []
+    encoded, openings = [], Openings(tokenizer)
     for row, (ids, prompt) in zip(rows, _ids(rows, tokenizer), strict=True):
-        start = _shared(ids, prompt) if mask_prompt and prompt is not None else 1
-        encoded.append(_encoded(row, ids, prompt, max(start, 1), len(ids), max_seq_length))
+        # mlx-lm takes len(prompt), which masks the wrong tokens where the prompt is not a prefix of the whole.
+        start = alike(ids, prompt) if mask_prompt and prompt is not None else 1
+        encoded.append(_encoded(row, ids, prompt, max(start, 1), len(ids), max_seq_length, openings.of(row, ids)))
     return encoded
 
 
@@ -73,12 +77,12 @@ def encode_for_scoring(rows: Sequence[Row], tokenizer: Tokenizer, *, max_seq_len
     Raises:
         DataError: the chat template refuses a row's messages (named by its number).
     """
-    encoded = []
+    encoded, openings = [], Openings(tokenizer)
     for row, (ids, prompt) in zip(rows, _ids(rows, tokenizer), strict=True):
-        start, end = (1, len(ids)) if prompt is None else (_shared(ids, prompt), len(ids))
+        start, end = (1, len(ids)) if prompt is None else (alike(ids, prompt), len(ids))
         if prompt is not None:
             end = next((at + 1 for at in range(len(ids) - 1, start - 1, -1) if ids[at] in tokenizer.end_ids), end)
-        encoded.append(_encoded(row, ids, prompt, max(start, 1), end, max_seq_length))
+        encoded.append(_encoded(row, ids, prompt, max(start, 1), end, max_seq_length, openings.of(row, ids)))
     return encoded
 
 
@@ -107,17 +111,10 @@ def _plain_text(row: Row, tokenizer: Tokenizer) -> list[int]:
     return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
 
-def _shared(ids: list[int], prompt: list[int]) -> int:
-    """Where the answer starts: the length of the ids that whole and prompt share.
-
-    mlx-lm takes len(prompt), which masks the wrong tokens where the template's prompt is not a prefix of the whole.
-    """
-    return next(
-        (index for index, (a, b) in enumerate(zip(ids, prompt, strict=False)) if a != b), min(len(ids), len(prompt))
-    )
-
-
-def _encoded(row: Row, ids: list[int], prompt: list[int] | None, start: int, end: int, limit: int) -> Encoded:
+def _encoded(
+    row: Row, ids: list[int], prompt: list[int] | None, start: int, end: int, limit: int, opening: int
+) -> Encoded:
     kept = np.asarray(ids[:limit], dtype=np.int32)
     is_prefix = prompt is None or ids[: len(prompt)] == prompt
-    return Encoded(row, kept, min(start, len(kept)), min(end, len(kept)), max(len(ids) - limit, 0), is_prefix)
+    cut, opening = max(len(ids) - limit, 0), opening if opening < len(kept) else 0
+    return Encoded(row, kept, min(start, len(kept)), min(end, len(kept)), cut, is_prefix, opening)

@@ -71,6 +71,29 @@ class Forked:
             digest.update(f"|{fork.at}|".encode() + fork.ids.tobytes())
         return digest.hexdigest()[:32]
 
+    @property
+    def predicted(self) -> tuple[Ids, Ids, list[int]]:
+        """Where in `ids` a target is predicted, (n,); the targets, (n,); how many are the row's and each fork's.
+
+        A fork's first id is predicted from the last position that it shares.
+        """
+        row, start = self.row, len(self.row.ids)
+        places = [np.arange(row.target_start, row.target_end) - 1]
+        targets = [row.ids[row.target_start : row.target_end]]
+        for fork in self.forks:
+            before = np.concatenate([[fork.at - 1], np.arange(start, start + len(fork.ids))])[:-1]
+            places.append(before[fork.first_target :])
+            targets.append(fork.ids[fork.first_target :])
+            start += len(fork.ids)
+        at, wanted = (np.concatenate(parts).astype(np.int32) for parts in (places, targets))
+        return at, wanted, [len(part) for part in places]
+
+    @property
+    def opening(self) -> int:
+        """The row's, where nothing is predicted within it and no fork leaves it there; else 0."""
+        first = min([self.row.target_start, *(fork.at for fork in self.forks)])
+        return self.row.opening if self.row.opening < first else 0
+
     def whole(self, fork: Fork) -> Encoded:
         """A fork as a row by itself, whose targets are those that are its alone."""
         row, ids = self.row.row, np.concatenate([self.row.ids[: fork.at], fork.ids])

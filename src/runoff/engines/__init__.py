@@ -18,7 +18,7 @@ __all__ = ["Base", "Engine", "EngineFacts", "Vector", "choose_engine", "open_bas
 
 _ENGINES = {
     "torch": ("runoff.engines.torch.loading", "open_torch", ("torch", "transformers", "peft")),
-    "mlx": ("runoff.engines.mlx.engine", "open_mlx", ("mlx", "mlx_lm")),
+    "mlx": ("runoff.engines.mlx.loading", "open_mlx", ("mlx", "mlx_lm")),
 }
 
 

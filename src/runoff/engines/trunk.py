@@ -16,9 +16,19 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DiskStates", "MemoryStates", "State", "TrunkStates", "open_states"]
+from runoff.data import Forked
+
+__all__ = ["OPENINGS", "DiskStates", "MemoryStates", "State", "TrunkStates", "open_states", "states_key"]
 
 State = npt.NDArray[Any]
+
+OPENINGS = 2
+"""Openings that are remembered at once: rows that alternate between two system prompts read each of them once."""
+
+
+def states_key(row: Forked, opening: int) -> str:
+    """Identity of a row's states. An opening that is computed by itself may give other last bits."""
+    return f"{row.key}-{opening}" if opening else row.key
 
 
 class TrunkStates(Protocol):

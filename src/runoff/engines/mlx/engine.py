@@ -1,14 +1,11 @@
 """The MLX engine: mlx_lm's model code, LoRA and DoRA layers and quantized bases, our loop.
 
-Owns: loading a base, putting adapters in and out of it, forward and backward. Must not: know runs, settings or files of
-adapters. The trunk (the blocks below the lowest adapted one) never changes, gets no gradient, and can be kept.
+Owns: putting adapters in and out of a base, forward and backward. Must not: know runs, settings or files of adapters.
 """
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,90 +15,29 @@ import numpy as np
 import numpy.typing as npt
 from mlx import nn
 from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
 
 from runoff.data import Batch, Encoded, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.mlx.decoder import MlxDecoder
 from runoff.engines.mlx.head import log_chances, nats_and_gradient, place_among_all, token_nats
-from runoff.engines.mlx.lanes import Lanes, fast_blas
-from runoff.engines.mlx.memory import Memory
+from runoff.engines.mlx.lanes import Lanes
+from runoff.engines.mlx.memory import Memory, passes
 from runoff.engines.mlx.trained import key_of, replaced
-from runoff.engines.mlx.views import Blocks, own_head, resumed, run_blocks, seeded, states_below
-from runoff.engines.quantized import mlx_bits
+from runoff.engines.mlx.trunk import Trunk
+from runoff.engines.mlx.views import Blocks, own_head, resumed, run_blocks, seeded
+from runoff.engines.recent import Recent
 from runoff.engines.seeds import Seeds
-from runoff.engines.trunk import State, TrunkStates, open_states
-from runoff.errors import ModelError
+from runoff.engines.trunk import OPENINGS
 from runoff.plan import AdapterSpec, LoraSpec, Slot, layout
 
-__all__ = ["MlxBase", "MlxEngine", "open_mlx"]
+__all__ = ["MlxBase", "MlxEngine"]
 
 WORTH_SHARING = 64
 """Positions that must be spared, or a second and smaller pass through the blocks costs more than it saves."""
 
 Arrays = dict[str, Any]
 """mx.array by its path in an adapter's tree of parameters."""
-
-_SLOW_BLAS = (
-    "MLX's Linux wheel brings the reference BLAS, some ten to forty times slower in float32 than OpenBLAS. {} OpenBLAS "
-    "(apt install libopenblas0-pthread) in its place: LD_PRELOAD=libopenblas.so.0 runoff ..."
-)
-
-
-def open_mlx(folder: Path, *, dtype: str) -> MlxBase:
-    """Load a model folder on MLX's default device.
-
-    Raises:
-        ModelError: mlx_lm can't load it, or its blocks are not where this engine looks for them.
-    """
-    maybe_set_recommended_wired_limit()
-    try:
-        model, config = load_model(folder, lazy=True, model_config=_rope(load_config(folder)))
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{folder}: mlx_lm can't load this model ({reason}).") from None
-    if not hasattr(getattr(model, "model", None), "layers"):
-        raise ModelError(f"{folder}: the MLX engine can't train {config['model_type']} models yet. Set engine: torch.")
-    chosen = _dtype(dtype, model)
-    model.set_dtype(chosen)
-    model.freeze()
-    model.eval()
-    mx.eval(model.parameters())
-    return MlxBase(model, chosen, torch_can=mlx_bits(folder) is None)
-
-
-def _rope(config: dict[str, Any]) -> dict[str, Any]:
-    """The rotary settings under the names that mlx_lm reads.
-
-    transformers 5 writes `rope_parameters`; most of mlx_lm 0.32's models don't read that, and take a default base.
-    """
-    given = config.get("rope_parameters") or {}
-    whole = given.get("full_attention", given)
-    named = {
-        "rope_theta": whole.get("rope_theta"),
-        "rope_local_base_freq": given.get("sliding_attention", {}).get("rope_theta"),
-        "partial_rotary_factor": whole.get("partial_rotary_factor"),
-        "rope_scaling": None if whole.get("rope_type", "default") == "default" else whole,
-    }
-    return {name: value for name, value in named.items() if value is not None and config.get(name) is None}
-
-
-def _dtype(wanted: str, model: Any) -> mx.Dtype:
-    """`auto`: float32 on a CPU, where MLX has no fast 16-bit products; on a GPU the file's own 16-bit type."""
-    if wanted != "auto":
-        return {"float32": mx.float32, "bfloat16": mx.bfloat16}[wanted]
-    if mx.default_device().type == mx.DeviceType.cpu:
-        return mx.float32
-    stored = {array.dtype for _, array in tree_flatten(model.parameters())}
-    return mx.float16 if mx.float16 in stored else mx.bfloat16
-
-
-def _notes(*, torch_can: bool) -> tuple[str, ...]:
-    """torch_can: compute with this base."""
-    on_cpu = mx.default_device().type == mx.DeviceType.cpu
-    slow = on_cpu and platform.system() == "Linux" and fast_blas() is None
-    return (_SLOW_BLAS.format("Set engine: torch, or put" if torch_can else "Put"),) if slow else ()
 
 
 class Part(NamedTuple):
@@ -114,15 +50,14 @@ class Part(NamedTuple):
 class MlxBase:
     """An mlx_lm model; implements `runoff.engines.base.Base`."""
 
-    def __init__(self, model: Any, dtype: mx.Dtype, *, torch_can: bool = True) -> None:
+    def __init__(self, model: Any, dtype: mx.Dtype, notes: tuple[str, ...] = ()) -> None:
         self.model = model
-        self._torch_can = torch_can
+        self._notes = notes
         self.inner = model.model
         self.head = own_head(model)
         self.lanes = Lanes.on_this_device()
-        self.states: TrunkStates | None = None
+        self.trunk = Trunk(self.inner, model.args.vocab_size, self.lanes)
         self._dtype = dtype
-        self._boundary = 0
         self._active: MlxEngine | None = None
 
     @property
@@ -133,7 +68,7 @@ class MlxBase:
             mx.default_device().type.name,
             str(self._dtype).removeprefix("mlx.core."),
             {name: version(name) for name in ("mlx", "mlx-lm")},
-            _notes(torch_can=self._torch_can),
+            self._notes,
         )
 
     @property
@@ -161,24 +96,7 @@ class MlxBase:
 
     def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
         """Split the model below `lowest_block`, if the split gives what the whole gives."""
-        if lowest_block <= 0:
-            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self.states is None or lowest_block != self._boundary:
-            if not self._splits_at(lowest_block):
-                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
-            self._boundary = lowest_block
-            self.states = open_states(budget_bytes, folder)
-        return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
-
-    def _splits_at(self, boundary: int) -> bool:
-        ids = mx.arange(16)[None] % self.model.args.vocab_size
-        whole = run_blocks(self.inner, self.blocks, ids)
-        try:
-            states = states_below(self.inner, boundary, ids)
-            parts = run_blocks(self.inner, resumed(self.blocks, boundary, states), ids)
-        except Exception:  # whatever a foreign architecture trips over when its lower blocks stand still
-            return False
-        return bool(mx.array_equal(whole, parts))
+        return self.trunk.share(lowest_block, budget_bytes=budget_bytes, folder=folder)
 
     def peak_memory_bytes(self) -> int | None:
         """Peak of the memory that MLX held."""
@@ -186,9 +104,9 @@ class MlxBase:
 
     def parts(self, groups: Sequence[Sequence[Encoded]], lowest_block: int) -> list[Part]:
         """Batches of these rows, with their states below the boundary if the trunk ends below the adapter."""
-        rows = [row for group in groups for row in group]
-        served = 0 < self._boundary <= lowest_block
-        states = iter(self.row_states(rows) if served else [])
+        rows = [Forked(row) for group in groups for row in group]
+        served = self.trunk.serves(lowest_block)
+        states = iter(self.trunk.states(rows) if served else [])
         return [Part(make_batch(group), [next(states) for _ in group] if served else None) for group in groups]
 
     def hidden(self, part: Part, blocks: Blocks, shared: int) -> mx.array:
@@ -200,54 +118,22 @@ class MlxBase:
         states = None if part.states is None else _padded(part.states)
 
         def run(rows: slice, places: slice, memories: list[Memory] | None) -> mx.array:
-            own = blocks if states is None else resumed(blocks, self._boundary, states[rows, places])
-            return run_blocks(self.inner, own, ids[rows, places], memories).flatten(0, 1)
+            part_states = None if states is None else states[rows, places]
+            return self.run(blocks, ids[rows, places], part_states, memories)
 
         if not shared:
             return run(slice(None), slice(None), None)
         memories = [Memory() for _ in blocks]
         first = run(slice(1), slice(shared), memories)
-        rest = run(slice(None), slice(shared, None), [Memory(one) for one in memories])
+        rest = run(slice(None), slice(shared, None), [Memory(one, shared) for one in memories])
         return mx.concatenate([first, rest])
 
-    @cached_property
-    def remembers(self) -> bool:
-        """Whether the architecture's own code goes on from a memory as from the positions themselves.
-
-        What differs must be little against what those positions do at all: last bits only.
-        """
-        ids, half = mx.arange(16)[None] % self.model.args.vocab_size, 8
-        memories = [Memory() for _ in self.blocks]
-        try:
-            whole = run_blocks(self.inner, self.blocks, ids)[:, half:]
-            run_blocks(self.inner, self.blocks, ids[:, :half], memories)
-            onward = run_blocks(self.inner, self.blocks, ids[:, half:], [Memory(one) for one in memories])
-            alone = run_blocks(self.inner, self.blocks, ids[:, half:])
-        except Exception:  # whatever a foreign architecture trips over when it is given another cache than its own
-            return False
-        wrong, effect = (mx.linalg.norm((states - whole).astype(mx.float32)) for states in (onward, alone))
-        return bool(wrong < 0.1 * effect)
-
-    def row_states(self, rows: Sequence[Encoded]) -> list[mx.array]:
-        """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
-        kept = [self.states.get(row.key) if self.states else None for row in rows]
-        fresh = iter(self._fresh_states([row for row, states in zip(rows, kept, strict=True) if states is None]))
-        return [next(fresh) if states is None else _from_array(states) for states in kept]
-
-    def _fresh_states(self, rows: Sequence[Encoded]) -> Iterator[mx.array]:
-        """On one thread each, whatever the number of rows, for other threads may give other last bits."""
-        side_by_side = max(len(self.lanes.streams), 1)
-        for start in range(0, len(rows), side_by_side):
-            some = rows[start : start + side_by_side]
-            found = self.lanes.each(some, self._states_below, threads=1)
-            mx.eval(found)
-            for row, states in zip(some, found, strict=True):
-                if self.states is not None:
-                    self.states.put(row.key, _to_array(states))
-                yield states
-
-    def _states_below(self, row: Encoded) -> mx.array:
-        return states_below(self.inner, self._boundary, mx.array(row.ids)[None])[0]
+    def run(
+        self, blocks: Blocks, ids: mx.array, states: mx.array | None, memories: Sequence[Memory] | None
+    ) -> mx.array:
+        """Final hidden states (rows x width, d) of ids (rows, width), on from their states at the trunk's end."""
+        own = blocks if states is None else resumed(blocks, self.trunk.boundary, states)
+        return run_blocks(self.inner, own, ids, memories).flatten(0, 1)
 
 
 class MlxEngine:
@@ -263,6 +149,7 @@ class MlxEngine:
         self._drops_out = isinstance(spec, LoraSpec) and spec.dropout > 0
         self._seeds = Seeds(seed)
         self._gradient: Arrays = {}
+        self._openings: Recent[list[Memory]] = Recent(OPENINGS)
         # What nn.value_and_grad differentiates by: the adapter's layers (or blocks), whose frozen parts don't count.
         self._adapter = nn.Module()
         self._adapter.layers = list(self.adapted.values())
@@ -284,6 +171,7 @@ class MlxEngine:
         """Load the adapter."""
         arrays = [(key, array.astype(self._types[key])) for key, array in self._arrays(parameters).items()]
         self._adapter.update(tree_unflatten(arrays))
+        self._openings = Recent(OPENINGS)
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         """Forward and backward."""
@@ -331,16 +219,18 @@ class MlxEngine:
         return list(np.split(nats, np.cumsum(batch.targets.sum(axis=1))[:-1]))
 
     def score_alone(self, forked: Forked) -> RowScore:
-        """Nats of a row's target tokens and of its forks', which are rows by themselves here."""
-        places: list[Any] = []
-
-        def look(states: mx.array, targets: mx.array) -> mx.array:
-            if len(targets):
-                places.append(place_among_all(states[-1:], self.base.head, targets[-1:]))
-            return token_nats(states, self.base.head, targets)
-
-        nats = _float64(self._predicting(make_batch([forked.row]), look))
-        return RowScore(nats, int(places[0].item()) if places else None, forks_as_rows(self.score, forked))
+        """Nats of a row's target tokens and of its forks'."""
+        if not self.base.trunk.remembers and forked.forks:
+            row = self.score_alone(Forked(forked.row))
+            return row._replace(forks=forks_as_rows(self.score, forked))
+        self._evaluating()
+        (at, targets, sizes), own = forked.predicted, forked.row.target_tokens
+        hidden = self._behind_opening(forked)[mx.array(at - self.base.trunk.opening(forked))]
+        last, head, wanted = slice(own - 1, own), self.base.head, mx.array(targets)
+        place = int(np.array(place_among_all(hidden[last], head, wanted[last]))) if own else None
+        nats, *forks = np.split(_float64(token_nats(hidden, head, wanted)), np.cumsum(sizes)[:-1])
+        mx.clear_cache()
+        return RowScore(nats, place, tuple(forks))
 
     def log_chances(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """Logs of all tokens' chances at each row's targets."""
@@ -351,8 +241,7 @@ class MlxEngine:
 
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> MlxDecoder:
         """Start to continue these prompts."""
-        self.base.activate(self)
-        self._adapter.eval()
+        self._evaluating()
         self.base.lanes.together()
         return MlxDecoder(self.base.model, prompts)
 
@@ -388,15 +277,40 @@ class MlxEngine:
         shared = min(batch.shared[1:], default=0)
         if shared * (len(batch.examples) - 1) < WORTH_SHARING or self._checkpointing or self._drops_out:
             return 0
-        return shared if self.base.remembers else 0
+        return shared if self.base.trunk.remembers else 0
 
     def _predicting(self, batch: Batch, look: Callable[[mx.array, mx.array], mx.array]) -> mx.array:
         """What `look` makes of the same without dropout, row after row."""
-        self.base.activate(self)
-        self._adapter.eval()
+        self._evaluating()
         lanes, blocks = self.base.lanes, self.base.blocks
         parts = self.base.parts(lanes.parts(batch.examples), self._lowest_block)
         return mx.concatenate(lanes.each(parts, lambda part: look(*self._at_targets(part, blocks))))
+
+    def _behind_opening(self, forked: Forked) -> mx.array:
+        """Final hidden states of a row and its forks, (ids, d), without dropout; the opening left out."""
+        base, trunk, ids = self.base, self.base.trunk, mx.array(forked.ids)[None]
+        opening, served = trunk.opening(forked), trunk.serves(self._lowest_block)
+        states = trunk.states([forked])[0][None] if served else None
+        base.lanes.together()
+
+        def run(span: slice, memories: Sequence[Memory] | None) -> mx.array:
+            return base.run(base.blocks, ids[:, span], None if states is None else states[:, span], memories)
+
+        def read() -> list[Memory]:
+            memories = [Memory() for _ in base.blocks]
+            if opening:
+                run(slice(opening), memories)
+            mx.eval([one.arrays for one in memories])
+            return memories
+
+        if not trunk.remembers:
+            return run(slice(None), None)
+        older = self._openings.get((served, forked.ids[:opening].tobytes()), read)
+        return mx.concatenate([run(span, memories) for span, memories in passes(forked, opening, older)])
+
+    def _evaluating(self) -> None:
+        self.base.activate(self)
+        self._adapter.eval()
 
     def _flat(self, arrays: Arrays) -> Vector:
         """The adapter's arrays as one flat vector; mlx_lm's adapter matrices are ours transposed."""
@@ -418,16 +332,6 @@ def _padded(rows: Sequence[mx.array]) -> mx.array:
     """(rows, width, d), padded on the right with 0."""
     width = max(len(states) for states in rows)
     return mx.stack([mx.pad(states, [(0, width - len(states)), (0, 0)]) for states in rows])
-
-
-def _to_array(states: mx.array) -> State:
-    """numpy has no bfloat16: its bits are kept as 16-bit integers."""
-    return np.array(states.view(mx.int16) if states.dtype == mx.bfloat16 else states)
-
-
-def _from_array(array: State) -> mx.array:
-    states = mx.array(array)
-    return states.view(mx.bfloat16) if states.dtype == mx.int16 else states
 
 
 def _size(slots: tuple[Slot, ...]) -> int:

@@ -1,40 +1,41 @@
 """What positions further back remember of those that stand before them, in the interface of mlx_lm's caches.
 
-Owns: a block's keys and values of what rows begin with alike, so that it is computed once, with its gradient. Must not:
-know which positions these are. mlx_lm's own caches write into place, through which no gradient flows.
+Owns: a block's keys and values of what rows begin with alike, so that it is computed once, with its gradient; and the
+passes of a row and its forks, each of which remembers the one before. Must not: run them. mlx_lm's own caches write
+into place, through which no gradient flows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models.base import create_causal_mask
 
-__all__ = ["Memory"]
+from runoff.data import Forked
+
+__all__ = ["Memory", "passes"]
 
 
 class Memory:
-    """Keys and values (rows, kv heads, positions, d) of one block, after those of `before`, the same for every row."""
+    """One block's keys and values of a pass, after the first `offset` positions of another pass.
 
-    def __init__(self, before: Memory | None = None) -> None:
+    Those are the same for every row of this one. A block that is left out remembers nothing, and is never asked.
+    """
+
+    def __init__(self, before: Memory | None = None, offset: int = 0) -> None:
+        self.arrays: tuple[mx.array, ...] = ()
+        self.offset = offset
         self._before = before
-        self._own: tuple[mx.array, mx.array] | None = None
-        self.offset: int = 0 if before is None else before.length
 
-    @property
-    def length(self) -> int:
-        """Positions seen so far."""
-        return self.offset + (0 if self._own is None else self._own[0].shape[2])
-
-    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        """Remember a pass's own, and give all that its positions may look at."""
-        self._own = keys, values
-        if self._before is None:
-            return keys, values
-        assert self._before._own is not None
-        older, oldest = self._before._own
-        return _after(older, keys), _after(oldest, values)
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, ...]:
+        """Remember a pass, and give all that its positions may look at: (rows, kv heads, positions, d) each."""
+        self.arrays = keys, values
+        if self._before is not None and self.offset:
+            older = (array[:, :, : self.offset] for array in self._before.arrays)
+            self.arrays = tuple(map(_after, older, (keys, values)))
+        return self.arrays
 
     def make_mask(self, positions: int, return_array: bool = False, window_size: int | None = None) -> Any:
         """What mlx_lm.models.base.create_attention_mask makes without a cache, for positions further back."""
@@ -42,6 +43,20 @@ class Memory:
         if return_array or windowed:
             return create_causal_mask(positions, self.offset, window_size=window_size)
         return None if positions == 1 else "causal"
+
+
+def passes(forked: Forked, opening: int, memories: Sequence[Memory]) -> Iterator[tuple[slice, list[Memory]]]:
+    """Where in a row's and its forks' ids each pass lies, and what it goes on from, for each block.
+
+    First the row's own after so many of an opening's, which `memories` are of, then each fork's. To be run in turn.
+    """
+    length = len(forked.row.ids)
+    row = [Memory(one, opening) for one in memories]
+    yield slice(opening, length), row
+    for fork in forked.forks:
+        if len(fork.ids):
+            yield slice(length, length + len(fork.ids)), [Memory(one, fork.at) for one in row]
+            length += len(fork.ids)
 
 
 def _after(shared: mx.array, own: mx.array) -> mx.array:

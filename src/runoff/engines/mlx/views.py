@@ -51,7 +51,7 @@ def run_blocks(inner: Any, blocks: Blocks, ids: mx.array, memories: Sequence[Mem
     return states
 
 
-def states_below(inner: Any, boundary: int, ids: mx.array) -> mx.array:
+def states_below(inner: Any, boundary: int, ids: mx.array, memories: Sequence[Memory] | None = None) -> mx.array:
     """What block `boundary` is given, (rows, width, d). Nothing above is computed: mlx is lazy."""
     given: list[mx.array] = []
 
@@ -61,7 +61,7 @@ def states_below(inner: Any, boundary: int, ids: mx.array) -> mx.array:
 
     blocks = list(inner.layers)
     above = [_StandIn(block, _unchanged) for block in blocks[boundary + 1 :]]
-    run_blocks(inner, [*blocks[:boundary], _StandIn(blocks[boundary], keep), *above], ids)
+    run_blocks(inner, [*blocks[:boundary], _StandIn(blocks[boundary], keep), *above], ids, memories)
     return given[0]
 
 

@@ -26,20 +26,9 @@ def packed_targets(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def forked_targets(forked: Forked) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """Where in a packed row with forks a target is predicted, the targets, and how many are the row's and each fork's.
-
-    A fork's first id is predicted from the last position that it shares.
-    """
-    row, start = forked.row, len(forked.row.ids)
-    places = [np.arange(row.target_start, row.target_end) - 1]
-    targets = [row.ids[row.target_start : row.target_end]]
-    for fork in forked.forks:
-        before = np.concatenate([[fork.at - 1], np.arange(start, start + len(fork.ids))])[:-1]
-        places.append(before[fork.first_target :])
-        targets.append(fork.ids[fork.first_target :])
-        start += len(fork.ids)
-    found, wanted = (np.concatenate(parts).astype(np.int64) for parts in (places, targets))
-    return torch.from_numpy(found), torch.from_numpy(wanted), [len(part) for part in places]
+    """`Forked.predicted` as tensors."""
+    at, targets, sizes = forked.predicted
+    return torch.from_numpy(at.astype(np.int64)), torch.from_numpy(targets.astype(np.int64)), sizes
 
 
 def to_array(states: torch.Tensor) -> State:

@@ -22,6 +22,7 @@ from runoff.data import Batch, Forked, make_batch
 from runoff.engines.base import EngineFacts, Vector
 from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
+from runoff.engines.recent import Recent
 from runoff.engines.seeds import Seeds
 from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, to_array
 from runoff.engines.torch.decoder import TorchDecoder
@@ -30,10 +31,11 @@ from runoff.engines.torch.head import head_of, log_chances, ranked_nats, summed_
 from runoff.engines.torch.layers import Adapted, Patch
 from runoff.engines.torch.lean import Blocks, Rows
 from runoff.engines.torch.lean_decoder import Reader
+from runoff.engines.torch.openings import Opening, after, read, rows_behind
 from runoff.engines.torch.peft import adapter_tensor, inject
 from runoff.engines.torch.recognized import Unrecognized, recognize
 from runoff.engines.torch.views import above, below, final_states, recomputed
-from runoff.engines.trunk import TrunkStates, open_states
+from runoff.engines.trunk import OPENINGS, TrunkStates, open_states, states_key
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine"]
@@ -48,9 +50,10 @@ class TorchBase:
         self.dtype = dtype
         self.lean, self._notes = _lean_blocks(model) if lean else (None, ())
         self.head = head_of(model)
-        self.reader = Reader(self.lean, self._embedded, self._final_logits) if self.lean else None
+        self.reader = Reader(self.lean, self.embedded, self._final_logits) if self.lean else None
         self.states: TrunkStates | None = None
         self._boundary = 0
+        self._openings: Recent[Opening] = Recent(OPENINGS)
         self._own_blocks = tuple(self.blocks)
         self._adapters: list[TorchEngine] = []
         self._active: TorchEngine | None = None
@@ -97,7 +100,7 @@ class TorchBase:
         if self.states is None or lowest_block != self._boundary:
             if self.lean is None and not self._splits_at(lowest_block):
                 return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
-            self._boundary = lowest_block
+            self._boundary, self._openings = lowest_block, Recent(OPENINGS)
             self.states = open_states(budget_bytes, folder)
         return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
 
@@ -135,27 +138,18 @@ class TorchBase:
         if start := self.boundary(lowest_block):
             states = torch.cat([self._row_states(Forked(example))[before:] for example, before in parts])
         else:
-            states = self._embedded(np.concatenate([example.ids[before:] for example, before in parts]))
+            states = self.embedded(np.concatenate([example.ids[before:] for example, before in parts]))
         return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
 
     def boundary(self, lowest_block: int) -> int:
         """Up to where the trunk serves an adapter that begins at this block."""
         return self._boundary if self._boundary <= lowest_block else 0
 
-    def packed_forked(self, forked: Forked, lowest_block: int) -> tuple[torch.Tensor, Rows]:
-        """The same of a row with its forks behind it."""
-        assert self.lean is not None
-        rows = self._rows(self.lean, forked)
-        start = self.boundary(lowest_block)
-        states = self._row_states(forked) if start else self._embedded(forked.ids)
-        return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
+    def states_at(self, start: int, forked: Forked) -> torch.Tensor:
+        """Packed states (tokens, d) of a row with its forks behind it: the trunk's, or those before all blocks."""
+        return self._row_states(forked) if start else self.embedded(forked.ids)
 
-    @staticmethod
-    def _rows(lean: Blocks, forked: Forked) -> Rows:
-        forks = [fork for fork in forked.forks if len(fork.ids)]
-        return lean.rows([len(forked.row.ids), *(len(fork.ids) for fork in forks)], [0, *(fork.at for fork in forks)])
-
-    def _embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
+    def embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
         """(tokens, d): what the first block is given."""
         with torch.no_grad():
             return final_states(below(self.inner, 0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
@@ -172,19 +166,26 @@ class TorchBase:
         return nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
     def _row_states(self, forked: Forked) -> torch.Tensor:
-        kept = self.states.get(forked.key) if self.states else None
+        opening = forked.opening if self.lean else 0
+        key = states_key(forked, opening)
+        kept = self.states.get(key) if self.states else None
         if kept is not None:
             return from_array(kept).to(self.device)
-        if self.lean is not None:
-            rows = self._rows(self.lean, forked)
-            states = self.lean.forward(self._embedded(forked.ids), rows, range(self._boundary), {})
-        else:
-            with torch.no_grad():
-                ids = torch.from_numpy(forked.ids).to(self.device, torch.long)[None]
-                states = final_states(below(self.inner, self._boundary), ids)[0]
+        with torch.no_grad():
+            states = self._fresh_states(forked, opening)
         if self.states is not None:
-            self.states.put(forked.key, to_array(states))
+            self.states.put(key, to_array(states))
         return states
+
+    def _fresh_states(self, forked: Forked, opening: int) -> torch.Tensor:
+        lean, span = self.lean, range(self._boundary)
+        if lean is None:
+            ids = torch.from_numpy(forked.ids).to(self.device, torch.long)[None]
+            return final_states(below(self.inner, self._boundary), ids)[0]
+        begin, own = self.embedded(forked.ids).tensor_split([opening])
+        before = self._openings.get(forked.ids[:opening].tobytes(), lambda: read(lean, begin, span, {}))
+        states = after(lean, own, rows_behind(lean, forked, opening), span, {}, before)
+        return torch.cat([before.states, states])
 
     def activate(self, engine: TorchEngine) -> None:
         """Make one adapter (for the bare base: none) the one that computes; PEFT passes over layers without it."""
@@ -215,6 +216,7 @@ class TorchEngine:
         self.modules = inject(base.model, spec, name) if isinstance(spec, LoraSpec) else []
         self.own = own_blocks(base.blocks, spec.blocks) if isinstance(spec, FullSpec) else {}
         self._own_lean: Blocks | None = None
+        self._openings: Recent[Opening] = Recent(OPENINGS)
         self._tensors = [self._tensor(slot) for slot in self._slots]
         self._patches = self._made_patches()
 
@@ -236,7 +238,7 @@ class TorchEngine:
         for patches in self._patches.values():
             for patch in patches.values():
                 patch.refresh()
-        self._own_lean = None
+        self._own_lean, self._openings = None, Recent(OPENINGS)
 
     def accumulate(self, batch: Batch, weight: float = 1.0) -> float:
         """Forward and backward."""
@@ -282,9 +284,9 @@ class TorchEngine:
                 hidden, targets = self._predicting(make_batch([forked.row]))
                 found, rank = ranked_nats(hidden, self.base.head, targets, own - 1)
                 return RowScore(found.double().cpu().numpy(), rank, forks_as_rows(self.score, forked))
-            states, rows = self.base.packed_forked(forked, self._lowest_block)
             at, targets, sizes = forked_targets(forked)
-            found, rank = ranked_nats(self._normed(states, rows, at), self.base.head, targets, own - 1)
+            final = self.base.inner.norm(self._behind_opening(forked)[at - forked.opening])
+            found, rank = ranked_nats(final, self.base.head, targets, own - 1)
         nats, *forks = np.split(found.double().cpu().numpy(), np.cumsum(sizes)[:-1])
         return RowScore(nats, rank, tuple(forks))
 
@@ -303,6 +305,14 @@ class TorchEngine:
         states, rows = self.base.packed(batch, self._lowest_block)
         at, targets = packed_targets(batch)
         return self._normed(states, rows, at), targets
+
+    def _behind_opening(self, forked: Forked) -> torch.Tensor:
+        """What the last block gives of a row and its forks, (tokens, d), by the lean pass; the opening left out."""
+        lean, start, opening = self._lean(), self.base.boundary(self._lowest_block), forked.opening
+        span, states = range(start, len(lean.blocks)), self.base.states_at(start, forked)
+        key = start, forked.ids[:opening].tobytes()
+        before = self._openings.get(key, lambda: read(lean, states[:opening], span, self._patches))
+        return after(lean, states[opening:], rows_behind(lean, forked, opening), span, self._patches, before)
 
     def _normed(self, states: torch.Tensor, rows: Rows, at: torch.Tensor) -> torch.Tensor:
         """Final hidden states of packed positions, by the lean pass on from the lowest adapted block."""

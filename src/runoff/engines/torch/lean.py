@@ -18,10 +18,15 @@ import torch
 from runoff.engines.torch.attention import Kept, attend, attend_backward
 from runoff.engines.torch.layers import Linears, Norm, Patch, gated, gated_backward
 
-__all__ = ["Block", "Blocks", "HeadsKept", "PassKept", "Patches", "Rows"]
+__all__ = ["Block", "Blocks", "HeadsKept", "Look", "PassKept", "Patches", "Rows"]
 
 Patches = Mapping[str, Patch]
 """A block's patches by the part they belong to: inner, out, gate_up, down."""
+
+
+Look = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Attention of another kind: from the heads of queries and keys and those of values, (tokens, heads, d) each, to
+(tokens, heads x d)."""
 
 
 class Rows(NamedTuple):
@@ -126,6 +131,19 @@ class Block:
             x, x_inverse, normed, heads, attention, attended,
             middle, middle_inverse, middle_normed, gate_up, lit, patched,
         )  # fmt: skip
+
+    def looking(self, x: torch.Tensor, rows: Rows, patches: Patches, look: Look) -> torch.Tensor:
+        """`forward` with attention of another kind, and without a way back."""
+        normed, _ = self.before.forward(x)
+        qkv, _ = self.inner.forward(normed, patches.get("inner"))
+        turned, values, _ = self.heads_of(qkv, rows)
+        added, _ = self.out.forward(look(turned, values), patches.get("out"))
+        middle = added.add_(x)
+        normed, _ = self.between.forward(middle)
+        gate_up, _ = self.gate_up.forward(normed, patches.get("gate_up"))
+        unit, _ = gated(gate_up)
+        added, _ = self.down.forward(unit, patches.get("down"))
+        return added.add_(middle)
 
     def backward(
         self, kept: _BlockKept, rows: Rows, patches: Patches, gradient: torch.Tensor, *, onward: bool

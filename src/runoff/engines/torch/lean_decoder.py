@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 
 from runoff.engines.torch.attention import attend
-from runoff.engines.torch.layers import gated
 from runoff.engines.torch.lean import Block, Blocks, Patches, Rows
 from runoff.engines.torch.memory import Memory
 
@@ -26,8 +25,6 @@ GROUP = 1024
 """Tokens of prompts in a product, about: what a block makes of them stays in the processor's caches."""
 
 Ids = npt.NDArray[np.int32]
-Attend = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""From the heads of queries and keys and those of values, (tokens, heads, d) each, to (tokens, heads x d)."""
 
 
 class Group(NamedTuple):
@@ -158,7 +155,7 @@ class LeanDecoder:
         states = self._reader.embedded(ids)
         for index, (block, memory) in enumerate(zip(self._blocks, self._memories, strict=True)):
             look = partial(_attend_token, block, memory, self._column, mask)
-            states = _through(block, states, rows, self._patches.get(index, {}), look)
+            states = block.looking(states, rows, self._patches.get(index, {}), look)
         self._logits = self._reader.logits(states)
         self._at = self._at + 1
         self._column += 1
@@ -186,22 +183,8 @@ def _read(block: Block, states: torch.Tensor, packed: Packed, patches: Patches) 
     after = torch.empty_like(states)
     for group in packed.groups:
         look = partial(_attend_prompts, block, memory, group, packed.shared)
-        after[group.tokens] = _through(block, states[group.tokens], group.rows, patches, look)
+        after[group.tokens] = block.looking(states[group.tokens], group.rows, patches, look)
     return after, memory
-
-
-def _through(block: Block, x: torch.Tensor, rows: Rows, patches: Patches, look: Attend) -> torch.Tensor:
-    """`Block.forward` with attention of another kind."""
-    normed, _ = block.before.forward(x)
-    qkv, _ = block.inner.forward(normed, patches.get("inner"))
-    turned, values, _ = block.heads_of(qkv, rows)
-    added, _ = block.out.forward(look(turned, values), patches.get("out"))
-    middle = added.add_(x)
-    normed, _ = block.between.forward(middle)
-    gate_up, _ = block.gate_up.forward(normed, patches.get("gate_up"))
-    unit, _ = gated(gate_up)
-    added, _ = block.down.forward(unit, patches.get("down"))
-    return added.add_(middle)
 
 
 def _attend_prompts(
