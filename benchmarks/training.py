@@ -33,6 +33,10 @@ CONTENDERS = {
     "TRL tuned": ("benchmarks.contenders.trl_sft", {"TRL_BENCH_CHECKPOINTING": "off"}),
     "plain PEFT loop": ("benchmarks.contenders.peft_loop", {}),
     "runoff mlx + OpenBLAS": ("benchmarks.contenders.runoff_mlx", {"BENCH_OPENBLAS": "1"}),
+    "runoff mlx + OpenBLAS, one stream": (
+        "benchmarks.contenders.runoff_mlx",
+        {"BENCH_OPENBLAS": "1", "RUNOFF_BENCH_LANES": "off"},
+    ),
     "mlx_lm.lora + OpenBLAS": ("benchmarks.contenders.mlx_lm_lora", {"BENCH_OPENBLAS": "1"}),
     "mlx_lm.lora + OpenBLAS, float32": (
         "benchmarks.contenders.mlx_lm_lora",
@@ -91,17 +95,17 @@ def _table(job: Job, medians: dict[str, dict[str, Any]]) -> str:
     )
     lines = [
         head,
-        f"{'contender':<30}{'wall s':>9}{'x ours':>8}{'cpu s':>8}{'x ours':>8}"
+        f"{'contender':<36}{'wall s':>9}{'x ours':>8}{'cpu s':>8}{'x ours':>8}"
         f"{'target tok/s':>14}{'peak MB':>9}{'held-out loss':>15}",
     ]
     for name, row in medians.items():
         if "error" in row:
-            lines.append(f"{name:<30}  failed: {row['error']}")
+            lines.append(f"{name:<36}  failed: {row['error']}")
             continue
         wall, cpu = (f"{row[key] / ours[key]:.2f}" if key in ours else "" for key in ("seconds", "cpu_seconds"))
         loss = f"{row['held_out_loss']:.4f}" if "held_out_loss" in row else ""
         memory = f"{row['peak_memory_bytes'] / 1e6:.0f}" if "peak_memory_bytes" in row else ""
         speed = f"{row['target_tokens'] / row['seconds']:.0f}" if "target_tokens" in row else ""
         times = f"{row['seconds']:>9.1f}{wall:>8}{row['cpu_seconds']:>8.1f}{cpu:>8}"
-        lines.append(f"{name:<30}{times}{speed:>14}{memory:>9}{loss:>15}")
+        lines.append(f"{name:<36}{times}{speed:>14}{memory:>9}{loss:>15}")
     return "\n".join(lines)

@@ -57,8 +57,12 @@ class Clock:
 
 
 def print_result(job: Job, seconds: dict[str, float], target_tokens: int, adapter: Path | None, **extra: Any) -> None:
-    """Take the memory first, then score the adapter, outside the clock, in float32 on torch for everyone alike."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """Take the memory first, then score the adapter, outside the clock, in float32 on torch for everyone alike.
+
+    The memory is that of the largest process, for a command is a child of the contender that runs it.
+    """
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = most * (1 if sys.platform == "darwin" else 1024)
     result = {**seconds, "target_tokens": target_tokens, "peak_memory_bytes": peak, **extra}
     if adapter is not None:
         spec, parameters = read_adapter(adapter, read_model_facts(Path(job.model)))

@@ -1,6 +1,6 @@
 """Runoff's own loop on the torch engine, through the public `train`.
 
-RUNOFF_BENCH_CACHE=off, RUNOFF_BENCH_LEAN=off and RUNOFF_BENCH_SHARING=off leave a trick out;
+RUNOFF_BENCH_CACHE=off, RUNOFF_BENCH_LEAN=off, RUNOFF_BENCH_SHARING=off and RUNOFF_BENCH_LANES=off leave a trick out;
 RUNOFF_BENCH_DTYPE=float32 is the reference for the held-out loss.
 """
 
@@ -19,6 +19,9 @@ from runoff.training import prepare, train
 def main(engine: str = "torch") -> None:
     """Train, and print the result."""
     job = job_from_argv()
+    for name, leave_out in (("SHARING", _share_nothing), ("LANES", _one_lane)):
+        if os.environ.get(f"RUNOFF_BENCH_{name}") == "off":
+            leave_out()
     prepared = prepare(parse_config(_yaml(job, engine)))
     base = _base(Path(job.model), engine)
     clock = Clock()
@@ -29,8 +32,6 @@ def main(engine: str = "torch") -> None:
 
 
 def _base(model: Path, engine: str) -> Base:
-    if os.environ.get("RUNOFF_BENCH_SHARING") == "off":
-        _share_nothing()
     dtype = os.environ.get("RUNOFF_BENCH_DTYPE", "auto")
     if engine != "torch" or os.environ.get("RUNOFF_BENCH_LEAN") != "off":
         return open_base(model, engine=engine, dtype=dtype)
@@ -40,10 +41,19 @@ def _base(model: Path, engine: str) -> Base:
 
 
 def _share_nothing() -> None:
-    """Let what the rows of a batch begin with be computed for each of them."""
+    """Let what rows begin with be computed for each of them."""
     from runoff.data import Batch
+    from runoff.data.openings import Openings
 
     Batch.shared = property(lambda batch: (0,) * len(batch.lengths))  # type: ignore[assignment]
+    Openings.of = lambda *_: 0  # type: ignore[method-assign]
+
+
+def _one_lane() -> None:
+    """Let MLX compute all rows of a batch on one stream."""
+    from runoff.engines.mlx.lanes import Lanes
+
+    Lanes.on_this_device = classmethod(lambda cls: cls(()))  # type: ignore[method-assign, assignment]
 
 
 def _yaml(job: Job, engine: str) -> str:
