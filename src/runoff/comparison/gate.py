@@ -18,7 +18,7 @@ from runoff.comparison.requirements import Required, required, unmeasured
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
-from runoff.words import count_of
+from runoff.words import count_of, owned, signed
 
 __all__ = ["Gate", "GateResult", "gate"]
 
@@ -93,21 +93,22 @@ def _judge(loss: Yardstick, label: str, baseline: str) -> tuple[Gate, Sentence]:
         text = f"{label}: {count_of(pair.clusters, 'source')} {are} too few to hold it against {baseline}."
         return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
     if ends[1] < margin:
-        by = f"it is worse than {baseline}'s by less than {margin:g} {loss.unit}{', if at all' * (ends[0] <= 0)}"
-        by = f"it is lower than {baseline}'s" if ends[1] < 0 else by
+        by = f"it is worse than {owned(baseline)} by less than {margin:g} {loss.unit}{', if at all' * (ends[0] <= 0)}"
+        by = f"it is lower than {owned(baseline)}" if ends[1] < 0 else by
         return Gate.PASS, Sentence(f"{label} passes by held-out loss: {by} ({_ends(pair)}).", cites)
     if outcome(pair, margin) is Outcome.WORSE:
         return Gate.FAIL, Sentence(
-            f"{label} fails by held-out loss: it is higher than {baseline}'s ({_ends(pair)}).", cites
+            f"{label} fails by held-out loss: it is higher than {owned(baseline)} ({_ends(pair)}).", cites
         )
-    text = f"{label}: it can't be ruled out that its held-out loss is worse than {baseline}'s by {margin:g} or more "
-    text += f"({_ends(pair)})."
+    text = f"{label}: it can't be ruled out that its held-out loss is worse than {owned(baseline)} by {margin:g} or "
+    text += f"more ({_ends(pair)})."
     return Gate.EVIDENCE_DOES_NOT_SUFFICE, Sentence(text, cites)
 
 
 def _ends(pair: PairedDifference) -> str:
     ends = pair.interval(0.90)
-    return f"difference {pair.difference.value:+.4f}, 90 % interval {ends[0]:+.4f} to {ends[1]:+.4f}" if ends else ""
+    value = signed(pair.difference.value or 0.0)
+    return f"difference {value}, 90 % interval {signed(ends[0])} to {signed(ends[1])}" if ends else ""
 
 
 def _worst(answers: Sequence[Gate]) -> Gate:

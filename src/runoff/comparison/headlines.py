@@ -13,20 +13,28 @@ from runoff.comparison.voting import Votes
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation.votes import PairResult
 from runoff.evaluation.votes.sentences import shares_words
-from runoff.words import count_of
+from runoff.words import count_of, owned, p_words, signed
 
-__all__ = ["certainty", "headline", "left_out", "opening", "seeds_headline", "sole_headline", "vote_headline"]
+__all__ = [
+    "certainty",
+    "failed_headline",
+    "headline",
+    "left_out",
+    "opening",
+    "seeds_headline",
+    "sole_headline",
+    "vote_headline",
+]
 
 
-def headline(
-    decision: Decision,
-    deciding: Sequence[Yardstick],
-    leader: str,
-    ship: str | None,
-    gates: Sequence[Required],
-    advice: str,
-) -> Sentence:
-    """What was decided by the yardsticks. gates: the leader's. advice: for where nothing differs."""
+def failed_headline(gates: Sequence[Required]) -> Sentence:
+    """Nobody is left: whatever the yardsticks say of the runs comes after that."""
+    cites = tuple(cite for found in gates if found.failed for cite in found.sentence.cites)
+    return Sentence(f"None of these runs is to be shipped: each failed a gate, {_failures(gates)}.", cites)
+
+
+def headline(decision: Decision, deciding: Sequence[Yardstick], leader: str, start: str, advice: str = "") -> Sentence:
+    """What was decided by the yardsticks. start: what follows for a winner. advice: for where nothing differs."""
     one = decided_by(deciding, leader)
     labels = listed(list(one.values))
     others = {label: one.pairs[leader, label] for label in one.values if label != leader}
@@ -34,13 +42,14 @@ def headline(
     pair, cites = others[nearest], (f"{one.key}.{leader}-{nearest}",)
     name = one.title.lower()
     if decision is Decision.BETTER:
-        begin = opening(one, leader, ship, gates)
         than = nearest if len(others) == 1 else f"the next best run, {nearest}"
-        return Sentence(f"{begin}: its {name} is {_lead(one, pair)} than that of {than} ({certainty(pair)}).", cites)
+        return Sentence(f"{start}: its {name} is {_lead(one, pair)} than that of {than} ({certainty(pair)}).", cites)
+    minus = f"{leader} minus {nearest}:"
+    told = certainty(pair, minus)
     if decision is Decision.EQUIVALENT:
         return Sentence(
             f"{labels} are equivalent by {name}: they differ by less than {one.margin:g} {one.unit} "
-            f"({certainty(pair)}). {advice}",
+            f"({told}). {advice}".rstrip(),
             cites,
         )
     if decision is Decision.INSUFFICIENT:
@@ -49,12 +58,12 @@ def headline(
         tied = listed([label for label in one.values if label in one.not_worse])
         alone = pair.p_value is not None and pair.p_value <= 0.05  # which the choice of a leader among many explains
         allowed = f", with {len(one.values)} runs compared at once" if alone else ""
-        return Sentence(f"No winner: {tied} can't be told apart by {name}{allowed} ({certainty(pair)}).", cites)
+        return Sentence(f"No winner: {tied} can't be told apart by {name}{allowed} ({told}).", cites)
     if any(decide([each])[0] is Decision.BETTER for each in deciding):
         return Sentence(
             f"No winner: {listed([two.title.lower() for two in deciding])} do not agree on one of {labels}.", cites
         )
-    by = listed([f"{each.title.lower()} ({certainty(each.pairs[leader, nearest])})" for each in deciding])
+    by = listed([f"{each.title.lower()} ({certainty(each.pairs[leader, nearest], minus)})" for each in deciding])
     return Sentence(f"No difference detectable between {labels} by {by}.", cites)
 
 
@@ -78,7 +87,7 @@ def sole_headline(one: Yardstick, label: str, gates: Sequence[Required]) -> Sent
         how = "is worse than the base" if outcome is Outcome.WORSE else "is not shown to be better than the base"
         text = f"{ruled_out}; {label} remains, but {how}"
         return Sentence(f"{text} ({certainty(pair)}).", cites)
-    text = f"Ship {label}: {ruled_out}; {label}'s {one.title.lower()} is {_lead(one, pair)} than the base's"
+    text = f"Ship {label}: {ruled_out}; {owned(label)} {one.title.lower()} is {_lead(one, pair)} than the base's"
     return Sentence(f"{text} ({certainty(pair)}).", cites)
 
 
@@ -91,7 +100,7 @@ def _untested(one: Yardstick, leader: str) -> Sentence:
     begin = f"Insufficient evidence: {few}, which takes {minimum_clusters_for()}."
     if pair.difference.value is None:
         return Sentence(begin, cites)
-    seen = f"{leader}'s {one.title.lower()} is {_lead(one, pair)} than {nearest}'s"
+    seen = f"{owned(leader)} {one.title.lower()} is {_lead(one, pair)} than {owned(nearest)}"
     return Sentence(f"{begin} On these answers {seen} ({certainty(pair)}).", cites)
 
 
@@ -117,33 +126,30 @@ def _lead(one: Yardstick, pair: PairedDifference) -> str:
 
 def left_out(gates: Sequence[Required]) -> str:
     """Who must not be shipped, and by which gates."""
+    return f"{_failures(gates)} must not be shipped"
+
+
+def _failures(gates: Sequence[Required]) -> str:
+    """`a (broken output) and b (persona and facts)`."""
     failed: dict[str, list[str]] = {}
     for found in gates:
         if found.failed:
             failed.setdefault(found.label, []).append(found.gate)
-    return f"{listed([f'{label} ({listed(names)})' for label, names in failed.items()])} must not be shipped"
+    return listed([f"{label} ({listed(names)})" for label, names in failed.items()])
 
 
-def opening(one: Yardstick, leader: str, ship: str | None, gates: Sequence[Required]) -> str:
-    """What follows for the leader."""
-    return f"Ship {leader}" if ship else _not_shipped(one, leader, gates)
+def opening(one: Yardstick, leader: str, ship: str | None) -> str:
+    """What follows for the leader, which failed no gate."""
+    if ship:
+        return f"Ship {leader}"
+    worse = one.between(leader, BASE) is Outcome.WORSE
+    how = f"is worse than the base by {one.title.lower()}" if worse else "is not shown to be better than the base"
+    return f"None of these runs is to be shipped. {leader} is the best of them, but {how}"
 
 
-def _not_shipped(one: Yardstick, leader: str, gates: Sequence[Required]) -> str:
-    failed = [found.gate for found in gates if found.failed]
-    if failed:
-        return f"{leader} is the best of the runs, but must not be shipped ({listed(failed)})"
-    return f"{leader} is the best of the runs, but is not shown to be better than the base"
-
-
-def certainty(pair: PairedDifference) -> str:
-    """The difference with its interval, p-value and numbers of answers and sources."""
+def certainty(pair: PairedDifference, what: str = "difference") -> str:
+    """The difference with its interval, p-value and numbers of answers and sources; what: who minus whom, if open."""
     ends = pair.interval(0.95)
-    interval = f"difference {pair.difference.value:+.4f}, " if pair.difference.value is not None else ""
-    interval += f"95 % interval {ends[0]:+.4f} to {ends[1]:+.4f}; " if ends else "no interval; "
-    p = (
-        "no p-value"
-        if pair.p_value is None
-        else f"p {'< 0.0001' if pair.p_value < 0.0001 else f'= {pair.p_value:.2g}'}"
-    )
-    return f"{interval}{p}; {count_of(pair.n, 'answer')} from {count_of(pair.clusters, 'source')}"
+    interval = f"{what} {signed(pair.difference.value)}, " if pair.difference.value is not None else ""
+    interval += f"95 % interval {signed(ends[0])} to {signed(ends[1])}; " if ends else "no interval; "
+    return f"{interval}{p_words(pair.p_value)}; {count_of(pair.n, 'answer')} from {count_of(pair.clusters, 'source')}"

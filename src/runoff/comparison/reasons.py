@@ -17,7 +17,7 @@ from runoff.comparison.statistics import Outcome, minimum_clusters_for, question
 from runoff.comparison.voting import Votes
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation.votes.sentences import pair_sentence, settling_sentence
-from runoff.words import count_of
+from runoff.words import count_of, owned, signed
 
 __all__ = [
     "base_sentences",
@@ -73,7 +73,7 @@ def pair_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
             share = f"{pair.share_lower:.0%}".replace("%", " %")
             yield Sentence(
                 f"{leader} has the lower {name} on {share} of the answers, compared with {label}; the median "
-                f"difference is {pair.median_difference:+.4f} {one.unit}.",
+                f"difference is {signed(pair.median_difference or 0.0)} {one.unit}.",
                 cites,
             )
 
@@ -87,9 +87,9 @@ def seed_sentences(one: Yardstick, leader: str) -> Iterator[Sentence]:
         low, high = seeds.interval(0.95)
         agree = "agree" if low > 0 or high < 0 else "do not show a difference by themselves"
         yield Sentence(
-            f"Over seeds, {leader} and {label} differ by {seeds.value:+.4f} {one.unit} (95 % t interval {low:+.4f} to "
-            f"{high:+.4f} from {seeds.runs[0]} and {count_of(seeds.runs[1], 'run')}; runs that differ in their seed "
-            f"alone have a standard deviation of {seeds.sd:.4f}): the seeds {agree}.",
+            f"Over seeds, {leader} and {label} differ by {signed(seeds.value)} {one.unit} (95 % t interval "
+            f"{signed(low)} to {signed(high)} from {seeds.runs[0]} and {count_of(seeds.runs[1], 'run')}; runs that "
+            f"differ in their seed alone have a standard deviation of {seeds.sd:.4f}): the seeds {agree}.",
             (f"{one.key}.seeds.{leader}-{label}",),
         )
 
@@ -122,7 +122,7 @@ def base_sentences(one: Yardstick) -> Iterator[Sentence]:
             Outcome.WORSE: f"{abs(value):.4f} {one.unit} {way} than the base's: it made the model worse here",
             Outcome.INSUFFICIENT: f"{abs(value):.4f} {one.unit} {way} than the base's, with too few sources for a test",
         }.get(one.between(label, BASE), "not detectably different from the base's")
-        yield Sentence(f"{label}'s {name} is {word} ({certainty(pair)}).", (f"{one.key}.{label}-base",))
+        yield Sentence(f"{owned(label)} {name} is {word} ({certainty(pair)}).", (f"{one.key}.{label}-base",))
 
 
 def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
@@ -139,9 +139,9 @@ def failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
         return
     cites = tuple(cite for found in gates if found.failed for cite in found.sentence.cites)
     yield Sentence(
-        f"A run that passes {listed(failed)} would. What usually keeps more of the base: fewer updates, a lower "
-        "learning rate or scale, fewer adapted blocks, or general questions with the base's own answers among the "
-        "training rows.",
+        f"A run that passes {listed(failed)} could change the verdict. What usually keeps more of the base: fewer "
+        "updates, a lower learning rate or scale, fewer adapted blocks, or general questions with the base's own "
+        "answers among the training rows.",
         cites,
     )
 

@@ -15,6 +15,7 @@ from runoff.comparison.facts import Sentence
 from runoff.comparison.statistics import Outcome, PairedDifference
 from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
+from runoff.words import owned, signed
 
 __all__ = ["REQUIREMENTS", "Required", "required", "unmeasured"]
 
@@ -104,10 +105,10 @@ def facts_not_worse(evidence: Evidence) -> Iterator[Required]:
         worse = outcome is Outcome.WORSE and -found.advantage(pair) > 0
         status: Status = "failed" if worse else "undecided" if outcome is Outcome.INSUFFICIENT else "passed"
         ends = pair.interval(0.95)
-        interval = f"; 95 % interval {ends[0]:+.3f} to {ends[1]:+.3f}" if ends else ""
+        interval = f"; 95 % interval {signed(ends[0], 3)} to {signed(ends[1], 3)}" if ends else ""
         text = (
-            f"{label}'s agreement with the author's facts differs from the base's by {pair.difference.value:+.3f} "
-            f"({found.unit}{interval}; {pair.n} answers): {_WORDS[status]}."
+            f"{owned(label)} agreement with the author's facts differs from the base's by "
+            f"{signed(pair.difference.value, 3)} ({found.unit}{interval}; {pair.n} answers): {_WORDS[status]}."
         )
         yield Required("facts", label, status, Sentence(text, (f"{label}.measures.{found.key}",)))
 

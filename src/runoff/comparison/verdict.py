@@ -16,7 +16,15 @@ from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
 from runoff.comparison.decide import Decision, against_base, decide, decided_by
 from runoff.comparison.facts import Sentence, listed
-from runoff.comparison.headlines import headline, left_out, opening, seeds_headline, sole_headline, vote_headline
+from runoff.comparison.headlines import (
+    failed_headline,
+    headline,
+    left_out,
+    opening,
+    seeds_headline,
+    sole_headline,
+    vote_headline,
+)
 from runoff.comparison.reasons import (
     base_sentences,
     challenge_sentences,
@@ -107,17 +115,18 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         decision = Decision.NOT_DETECTABLE
     ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates, votes) else None
     separated = separation(comparison)
-    advice = cheaper([comparison.side(label) for label in deciding[0].values])
-    own_gates = [found for found in gates if found.label == leader]
+    nobody = not survivors
+    start = f"{leader} is the best of those that failed" if nobody else opening(deciding[0], leader, ship)
+    advice = "" if nobody else cheaper([comparison.side(label) for label in deciding[0].values])
     if seeds_alone:
         told = seeds_headline(decided_by(deciding, leader), leader)
     elif voted and votes:
-        begin = opening(deciding[0], leader, ship, own_gates)
-        told = vote_headline(votes, leader, list(deciding[0].values), begin)
+        told = vote_headline(votes, leader, list(deciding[0].values), start)
     else:
-        told = headline(decision, deciding, leader, ship, own_gates, advice)
+        told = headline(decision, deciding, leader, start, advice)
     because = [
         *(found.sentence for found in gates),
+        *((told,) if nobody else ()),
         *vote_sentences(votes),
         *overruled(deciding, voted),
         *(sentence for one in deciding for sentence in pair_sentences(one, leader)),
@@ -130,7 +139,7 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         aim,
         decision,
         ship,
-        told,
+        failed_headline(gates) if nobody else told,
         tuple(because),
         (
             *failed_would_change(gates),
@@ -157,6 +166,7 @@ def _sole_survivor(
         *(found.sentence for found in gates),
         *vote_sentences(votes),
         *(sentence for each in deciding for sentence in base_sentences(each)),
+        *challenge_sentences(comparison),
         *not_looked_at(comparison),
     )
     change = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from runoff.words import percent
+from runoff.words import percent, signed
 
 __all__ = [
     "bytes_text",
@@ -12,7 +12,6 @@ __all__ = [
     "interval_text",
     "loss_text",
     "number_text",
-    "p_text",
     "percent_text",
     "signed_text",
 ]
@@ -36,7 +35,7 @@ def loss_text(value: float | None) -> str:
 
 def signed_text(value: float | None) -> str:
     """A difference, with its sign."""
-    return "unknown" if value is None else f"{value:+.4f}"
+    return "unknown" if value is None else signed(value)
 
 
 def interval_text(low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -45,13 +44,6 @@ def interval_text(low: float | None, high: float | None, *, signed: bool = False
         return "unknown"
     show = signed_text if signed else loss_text
     return f"{show(low)} to {show(high)}"
-
-
-def p_text(value: float | None) -> str:
-    """A p-value to two significant digits, never 0."""
-    if value is None:
-        return "unknown"
-    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
 def percent_text(share: float | None) -> str:

@@ -68,7 +68,7 @@ def test_what_was_measured_is_not_called_unmeasured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("share", "said"), [(0.5, True), (0.0, False)])
 def test_what_a_failed_gate_calls_for_is_said_only_of_a_failed_gate(tmp_path: Path, share: float, said: bool) -> None:
     found = [text.text for text in verdict(compared(tmp_path, broken(share))).would_change]
-    assert any(text.startswith("A run that passes broken output would.") for text in found) is said
+    assert any(text.startswith("A run that passes broken output could change the verdict.") for text in found) is said
     assert any(text.startswith("A run that passes") for text in found) is said
 
 
@@ -76,7 +76,40 @@ def test_the_best_loss_is_not_shipped_with_broken_output(tmp_path: Path) -> None
     found = verdict(compared(tmp_path, made_measure("broken", 0.5, half=0.1, higher_is_better=False)))
     assert found.decision is Decision.BETTER
     assert found.ship is None
-    assert found.headline.text.startswith("a is the best of the runs, but must not be shipped (broken output)")
+    assert found.headline.text == (
+        "None of these runs is to be shipped: each failed a gate, a (broken output) and b (broken output)."
+    )
+    assert any(text.text.startswith("a is the best of those that failed: its held-out") for text in found.because)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_runs_that_all_failed_are_neither_equivalent_in_the_headline_nor_to_be_kept(
+    tmp_path: Path, share: float
+) -> None:
+    runs = [make_run(tmp_path, name, losses=LOSSES, measures=[broken(share)]) for name in "ab"]
+    found = verdict(compare(runs))
+    assert (found.decision, found.ship) == (Decision.EQUIVALENT, None)
+    alike = "a and b are equivalent by held-out loss: they differ by less than 0.02 nats per target token (a minus b: 0"
+    because = [text.text for text in found.because if text.text.startswith(alike)]
+    if share:
+        assert found.headline.text.startswith("None of these runs is to be shipped: each failed a gate, a (broken")
+        assert because[0].endswith("12 sources).")
+    else:
+        assert found.headline.text.startswith(alike)
+        assert found.headline.text.endswith("Keep either: they cost the same.")
+        assert not because
+
+
+@pytest.mark.parametrize("baseline", ["a", None])
+def test_challengers_are_named_where_one_run_is_left_too(tmp_path: Path, baseline: str | None) -> None:
+    runs = [
+        make_run(tmp_path, name, losses=LOSSES + 0.1 * at, measures=[broken(share)])
+        for at, (name, share) in enumerate((("a", 0.5), ("b", 0.0)))
+    ]
+    found = verdict(compare(runs, baseline=baseline))
+    assert found.headline.text.startswith("Ship b: a (broken output) must not be shipped")
+    told = [text.text for text in found.because if text.text.startswith("Against the baseline")]
+    assert told == ["Against the baseline a, by held-out loss: b is worse."] * bool(baseline)
 
 
 def test_the_aim_of_style_is_decided_by_style(tmp_path: Path) -> None:
@@ -126,8 +159,8 @@ def test_where_no_measure_has_a_winner_they_are_not_said_to_disagree(tmp_path: P
         ),
     ]
     text = verdict(compare(runs), Aim.BALANCED).headline.text
-    assert text.startswith("No difference detectable between a and b by held-out loss (difference -0.0")
-    assert ") and style (difference " in text
+    assert text.startswith("No difference detectable between a and b by held-out loss (a minus b: -0.0")
+    assert ") and style (a minus b: " in text
 
 
 @pytest.mark.parametrize(("style_lead", "said"), [(0.0, False), (0.06, True)])

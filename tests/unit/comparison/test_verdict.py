@@ -62,19 +62,24 @@ def test_noise_alone_names_no_winner_and_says_what_would_settle_it(tmp_path: Pat
     assert any("To settle a difference of 0.02" in sentence.text for sentence in found.would_change)
 
 
-def test_a_winner_that_is_worse_than_the_base_is_not_shipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("below", "says"),
+    [(0.4, "is worse than the base by held-out loss: its"), (0.0, "is not shown to be better than the base: its")],
+)
+def test_a_winner_that_is_no_better_than_the_base_is_not_shipped(tmp_path: Path, below: float, says: str) -> None:
     losses = random_losses(5, level=3.6)
     comparison = compare(
         [
-            make_run(tmp_path, "a", losses=losses, base=losses - 0.4),
-            make_run(tmp_path, "b", losses=losses + 0.2 + NOISE, base=losses - 0.4),
+            make_run(tmp_path, "a", losses=losses, base=losses - below),
+            make_run(tmp_path, "b", losses=losses + 0.2 + NOISE, base=losses - below),
         ]
     )
     found = verdict(comparison)
     assert found.decision is Decision.BETTER
     assert found.ship is None
-    assert found.headline.text.startswith("a is the best of the runs, but is not shown to be better than the base")
-    assert any("it made the model worse here" in sentence.text for sentence in found.because)
+    assert found.headline.text.startswith(f"None of these runs is to be shipped. a is the best of them, but {says}")
+    worse = [sentence.text for sentence in found.because if "it made the model worse here" in sentence.text]
+    assert [text[0] for text in worse] == (["a", "b"] if below else ["b"])
 
 
 def test_without_an_evaluation_there_is_insufficient_evidence_and_the_command_for_it(tmp_path: Path) -> None:
@@ -194,9 +199,9 @@ def test_a_small_p_value_among_several_runs_is_said_to_be_one_of_several(tmp_pat
         return verdict(compare([make_run(root, f"r{at}", losses=own) for at, own in enumerate(noisy)])).headline.text
 
     assert headline(3).startswith(
-        "No winner: r0, r1 and r3 can't be told apart by held-out loss, with 5 runs compared at once (difference -0.0"
+        "No winner: r0, r1 and r3 can't be told apart by held-out loss, with 5 runs compared at once (r0 minus r1: -0.0"
     )
-    assert headline(4).startswith("No winner: r0 and r3 can't be told apart by held-out loss (difference -0.0023,")
+    assert headline(4).startswith("No winner: r0 and r3 can't be told apart by held-out loss (r0 minus r3: -0.0023,")
 
 
 def test_retraining_commands_repeat_the_options_and_raise_the_seed(tmp_path: Path) -> None:

@@ -128,9 +128,8 @@ def test_votes_never_ship_what_failed_a_gate(tmp_path: Path) -> None:
     voted(both, 0, 12)
     _, found = decided(both)
     assert found.ship is None
-    assert found.headline.text.startswith(
-        "b is the best of the runs, but must not be shipped (broken output): in blind"
-    )
+    assert found.headline.text.startswith("None of these runs is to be shipped: each failed a gate, a (broken output)")
+    assert any(text.text.startswith("b is the best of those that failed: in blind votes") for text in found.because)
 
 
 def test_a_preferred_run_that_is_no_better_than_the_base_is_not_shipped_unless_votes_say_so(tmp_path: Path) -> None:
@@ -138,7 +137,10 @@ def test_a_preferred_run_that_is_no_better_than_the_base_is_not_shipped_unless_v
     voted(runs, 12)
     _, found = decided(runs)
     assert found.ship is None
-    assert found.headline.text.startswith("a is the best of the runs, but is not shown to be better than the base: in")
+    assert found.headline.text.startswith(
+        "None of these runs is to be shipped. a is the best of them, but is worse than the base by held-out loss: in "
+        "blind votes"
+    )
     voted(runs, 14, pair=("a", "base"))
     _, found = decided(runs)
     assert found.ship == "a"

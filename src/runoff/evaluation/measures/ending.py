@@ -11,6 +11,7 @@ from runoff.estimates.bounded import SHARE, Bounds
 from runoff.estimates.estimate import Estimate
 from runoff.evaluation.material import BASE, Material, Need
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, unknown
+from runoff.words import chance_text
 
 __all__ = ["END_CHANCE", "END_FIRST", "END_PLACE"]
 
@@ -52,7 +53,8 @@ def _flags(run: Estimate, base: Estimate, cut: int) -> tuple[str, ...]:
         if cut
         else ""
     )
-    return (f"Less ready to stop than the base: a chance of {run.value:.2f} against {base.value:.2f}.{why}",)
+    chances = [chance_text(one.value or 0.0) for one in (run, base)]
+    return (f"Less ready to stop than the base: a chance of {' against '.join(chances)}.{why}",)
 
 
 def _place(row: ScoredRow) -> float | None:
@@ -107,8 +109,8 @@ END_FIRST = _of(
 END_PLACE = _of(
     _place,
     key="end_place",
-    title="Place of the end token where the author ended",
-    unit="log10 of the place",
+    title="Place of the end token among all tokens where the author ended",
+    unit="a power of ten: 0 is the 1st place, 1 the 10th, 2 the 100th",
     better=False,
     matters=0.1,
     bounds=(0.0, math.inf),

@@ -11,14 +11,13 @@ from runoff.evaluation.votes.agreement import Agreement, voters_agreement
 from runoff.evaluation.votes.arithmetic import FAR, votes_to_go
 from runoff.evaluation.votes.results import PairResult, VoteResults, VoterResult
 from runoff.evaluation.votes.voting import LIKELY_SHARE, Voting
-from runoff.words import count_of
+from runoff.words import count_of, p_words
 
 __all__ = [
     "CANNOT_SEE",
     "METHOD",
     "agreement_sentence",
     "ended_sentences",
-    "p_words",
     "pair_sentence",
     "result_sentences",
     "settling_sentence",
@@ -38,13 +37,6 @@ CANNOT_SEE = (
     "question for itself, though those of one source resemble each other."
 )
 _SIDE_ALARM = 0.05
-
-
-def p_words(p_value: float | None) -> str:
-    """A p-value as it is written in a sentence."""
-    if p_value is None:
-        return "no p-value"
-    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
 def standing(voting: Voting) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runoff.comparison.statistics import PairedDifference
 from runoff.report.model import Cell, cell
-from runoff.report.numbers import loss_text, number_text, p_text
+from runoff.report.numbers import loss_text, number_text
 from runoff.runs import Value
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "logged_cell",
     "loss_cell",
     "number_cell",
-    "pair_p_text",
     "plain_text",
     "shown_cell",
     "value_cell",
@@ -73,11 +71,6 @@ def number_cell(value: float | None) -> Cell:
 def shown_cell(value: float | None, write: Callable[[float | None], str]) -> Cell:
     """A number in a unit of its own."""
     return cell(write(value), value)
-
-
-def pair_p_text(pair: PairedDifference) -> str:
-    """A paired difference's p-value."""
-    return "unknown" if pair.p_value is None else p_text(pair.p_value)
 
 
 def known_text(value: Any) -> str:

@@ -10,8 +10,7 @@ from runoff.comparison.facts import listed
 from runoff.comparison.statistics import Outcome, minimum_clusters_for, outcome
 from runoff.report.model import Block, Paragraph
 from runoff.report.numbers import interval_text, loss_text
-from runoff.report.sections.cells import pair_p_text
-from runoff.words import count_of
+from runoff.words import count_of, p_words, signed
 
 __all__ = ["curve_sentences"]
 
@@ -105,9 +104,9 @@ def _end(found: CurveFacts) -> Iterator[Block]:
         f"{loss_text(found.best_validation)} after iteration {found.best_iteration} "
         f"to {loss_text(found.last_validation)} after iteration {found.last_iteration}"
     )
-    p = pair_p_text(found.rise)
+    p = p_words(found.rise.p_value)
     if found.ends_worse_than_best:
-        text = f"{found.label} ends worse than its best: the validation loss rose from {values} (p {p})."
+        text = f"{found.label} ends worse than its best: the validation loss rose from {values} ({p})."
         if found.kept_iteration is not None:
             text += f" The adapter that was kept is the one after iteration {found.kept_iteration}."
         yield Paragraph(text, cites, "warning")
@@ -119,7 +118,7 @@ def _end(found: CurveFacts) -> Iterator[Block]:
             f"{text} (95 % interval {ends}); of {count_of(found.rise.clusters, 'source')}, too few for a test.", cites
         )
     else:
-        yield Paragraph(f"{text}, which these rows can't tell from no change (p {p}).", cites)
+        yield Paragraph(f"{text}, which these rows can't tell from no change ({p}).", cites)
 
 
 def _checkpoints(label: str, found: Checkpoints) -> Iterator[Block]:
@@ -152,8 +151,8 @@ def _checkpoints(label: str, found: Checkpoints) -> Iterator[Block]:
     ends = interval_text(*(pair.interval(0.95) or (None, None)), signed=True)
     yield Paragraph(
         f"{label}: half of the sources choose the checkpoint after iteration {found.chosen}; on the other half its "
-        f"loss differs from the last one's by {pair.difference.value:+.4f} (95 % interval {ends}, "
-        f"p {pair_p_text(pair)}): {verdict}.",
+        f"loss differs from the last one's by {signed(pair.difference.value)} (95 % interval {ends}, "
+        f"{p_words(pair.p_value)}): {verdict}.",
         cites,
     )
 

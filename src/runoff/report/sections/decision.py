@@ -20,16 +20,10 @@ __all__ = ["change", "commands", "provenance", "summary", "the_verdict"]
 def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """What it comes to, in one sentence; what speaks against it or was left open; and the next step."""
     yield Paragraph(verdict.headline.text, verdict.headline.cites, "verdict")
-    failed = {found.label for found in verdict.requirements if found.status == "failed"}
-    if failed and failed.issuperset(comparison.evidence.evaluations):
-        yield Paragraph(
-            "Every run failed a gate, so none of them is to be shipped.",
-            tuple(cite for found in verdict.requirements for cite in found.sentence.cites),
-        )
     if len(comparison.sides) <= MOST_COLUMNS:
         for found in verdict.requirements:
             open_still = found.status == "undecided" and found.label == verdict.ship
-            if found.status == "failed" or open_still:
+            if found.failed or open_still:
                 yield Paragraph(found.sentence.text, found.sentence.cites, "warning")
     yield from _cautions(comparison)
     yield from _next_step(comparison, verdict)

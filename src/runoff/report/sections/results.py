@@ -14,9 +14,9 @@ from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.report.arrange import pairs_to_show
 from runoff.report.model import Block, Cell, Paragraph, Role, Table, cell
-from runoff.report.numbers import interval_text, loss_text, p_text, percent_text, signed_text
+from runoff.report.numbers import interval_text, loss_text, percent_text, signed_text
 from runoff.report.said import texts, what_marks_mean
-from runoff.words import count_of
+from runoff.words import count_of, p_text
 
 __all__ = ["answers", "results", "telling_examples"]
 

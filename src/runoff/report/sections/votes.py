@@ -11,7 +11,8 @@ from runoff.comparison.voting import Votes
 from runoff.evaluation.votes import PairResult
 from runoff.evaluation.votes.sentences import CANNOT_SEE, METHOD, agreement_sentence, voter_sentence, voter_warnings
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
-from runoff.report.numbers import p_text, percent_text
+from runoff.report.numbers import percent_text
+from runoff.words import p_text
 
 __all__ = ["vote_facts", "votes"]
 

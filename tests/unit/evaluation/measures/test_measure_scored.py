@@ -150,6 +150,11 @@ def test_a_run_that_forgot_to_stop_is_said_with_its_cut_rows() -> None:
     assert not result.flags["clean"]
 
 
+def test_a_chance_that_is_nearly_none_is_not_written_as_none() -> None:
+    (flag,) = found(scored(endless=(2.5, 2.45, 16.0, 30)))["end_chance"].flags["endless"]
+    assert flag == "Less ready to stop than the base: a chance of below 0.001 against 0.60."
+
+
 def test_contrast_pairs_count_and_refuse_small_sets() -> None:
     result = found(scored(sure=(2.5, 2.45, 0.1, 48)))["contrast_pairs"]
     assert result.base.value == 0.5

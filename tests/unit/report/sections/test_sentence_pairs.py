@@ -152,7 +152,7 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, measures=measured()),
     ),
     "every run failed": (
-        "Every run failed a gate, so none of them is to be shipped.",
+        "None of these runs is to be shipped: each failed a gate, a (broken output) and b (broken output).",
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: report_on(
             make_run(root, "a", losses=LOSSES, measures=measured(broken=0.5)),
@@ -292,7 +292,7 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, EVEN),
     ),
     "what a failed gate calls for": (
-        "A run that passes broken output would. What usually keeps more of the base: fewer updates,",
+        "A run that passes broken output could change the verdict. What usually keeps more of the base: fewer updates,",
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: made(root, measures=measured()),
     ),
