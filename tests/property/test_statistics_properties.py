@@ -136,6 +136,24 @@ def test_numbers_stay_in_their_ranges(sample: Sample) -> None:
     assert (result.difference.low is None) == (result.clusters < 2)
 
 
+@given(samples(), st.floats(0.001, 0.9))
+def test_bounds_cut_an_interval_and_change_nothing_else(sample: Sample, margin: float) -> None:
+    """Of shares: what is cut off could not be true, so no decision rests on it."""
+    shares = (sample.values[:2] > 0).astype(np.float64)
+    plain = sample.compare(shares[0], shares[1])
+    cut = paired_difference(
+        shares[0], shares[1], sample.labels, unit=UNIT, seed=1, weights=sample.tokens, bounds=(0, 1), flips=199
+    )
+    for level in (0.9, 0.95, 0.999):
+        ends, wide = cut.interval(level), plain.interval(level)
+        assert (ends is None) == (wide is None)
+        if ends and wide:
+            assert ends == (max(wide[0], -1), min(wide[1], 1))
+    assert outcome(cut, margin) is outcome(plain, margin)
+    whole = replace(plain.difference, low=cut.difference.low, high=cut.difference.high, method=cut.difference.method)
+    assert cut == replace(plain, difference=whole, bounds=(-1, 1))
+
+
 @settings(max_examples=50)
 @given(samples())
 def test_adjusted_p_values_are_never_below_plain_ones(sample: Sample) -> None:

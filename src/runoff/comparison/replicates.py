@@ -18,6 +18,7 @@ from itertools import combinations
 from runoff.comparison.differences import other_rows, setting_differences
 from runoff.comparison.facts import Side
 from runoff.errors import RunError
+from runoff.estimates.bounded import Bounds, clipped, of_difference
 from runoff.estimates.estimate import mean
 from runoff.estimates.quantiles import t_quantile
 from runoff.evaluation import Evaluation
@@ -41,7 +42,7 @@ class SeedDifference:
     """Mean over one setting's runs minus that of another, or of the base, which has no seed.
 
     standard_error: from the pooled spread `sd` of runs that differ in their seed alone, with `freedom` degrees. runs:
-    of either setting; 0 for the base.
+    of either setting; 0 for the base. bounds: of the difference, where it has such.
     """
 
     value: float
@@ -49,11 +50,12 @@ class SeedDifference:
     sd: float
     freedom: int
     runs: tuple[int, int]
+    bounds: Bounds | None = None
 
     def interval(self, level: float) -> tuple[float, float]:
         """The two-sided t interval."""
         half = t_quantile((1 + level) / 2, self.freedom) * self.standard_error
-        return self.value - half, self.value + half
+        return clipped((self.value - half, self.value + half), self.bounds)
 
 
 def replicate_groups(sides: Sequence[Side]) -> dict[str, tuple[Side, ...]]:
@@ -131,11 +133,11 @@ def _measure(found: Sequence[StoredMeasure]) -> StoredMeasure | None:
 
 
 def seed_differences(
-    values: Mapping[str, Sequence[float]], base: float | None
+    values: Mapping[str, Sequence[float]], base: float | None, bounds: Bounds | None = None
 ) -> dict[tuple[str, str], SeedDifference]:
     """Of every two settings in both orders, and of each against the base; empty without two runs of any setting.
 
-    values: setting -> one number for each of its runs, in the same unit as `base`.
+    values: setting -> one number for each of its runs, in the same unit as `base`. bounds: of these numbers.
     """
     freedom = sum(len(runs) - 1 for runs in values.values())
     if freedom < 1:
@@ -143,15 +145,16 @@ def seed_differences(
     means = {label: math.fsum(runs) / len(runs) for label, runs in values.items()}
     squares = [(value - means[label]) ** 2 for label, runs in values.items() for value in runs]
     sd = math.sqrt(math.fsum(squares) / freedom)
+    ends = of_difference(bounds)
     found = {
         (a, b): SeedDifference(
             means[a] - means[b], sd * math.sqrt(1 / len(values[a]) + 1 / len(values[b])), sd, freedom,
-            (len(values[a]), len(values[b])),
+            (len(values[a]), len(values[b])), ends,
         )
         for a in values for b in values if a != b
     }  # fmt: skip
     if base is not None:
         for label, runs in values.items():
             error = sd / math.sqrt(len(runs))
-            found[label, BASE] = SeedDifference(means[label] - base, error, sd, freedom, (len(runs), 0))
+            found[label, BASE] = SeedDifference(means[label] - base, error, sd, freedom, (len(runs), 0), ends)
     return found

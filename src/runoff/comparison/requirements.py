@@ -53,7 +53,8 @@ def not_broken(evidence: Evidence) -> Iterator[Required]:
         status: Status = "passed" if rate.high <= limit else "failed" if rate.low > limit else "undecided"
         text = (
             f"{label}: {_part(rate, '', 'answers are broken')}95 % interval {_percent(rate.low)} to "
-            f"{_percent(rate.high)}; base {_percent(found.base.value)}): {_WORDS[status]}."
+            f"{_percent(rate.high)}; base {_percent(found.base.value)}, at most {_points(BROKEN_POINTS)} points above "
+            f"it allowed): {_WORDS[status]}."
         )
         yield Required("broken output", label, status, Sentence(text, (f"{label}.measures.broken",)))
 
@@ -86,9 +87,9 @@ def persona_at_home(evidence: Evidence) -> Iterator[Required]:
         status: Status = "failed" if ends[0] > found.margin else "passed" if ends[1] <= found.margin else "undecided"
         text = (
             f"The share of {pair.n} general prompts that {label} answers in persona is "
-            f"{_points(abs(pair.difference.value))} points {'above' if pair.difference.value >= 0 else 'below'} the "
-            f"base's (95 % interval {_points(ends[0])} to {_points(ends[1])}; allowed "
-            f"{_points(found.margin)}): {_WORDS[status]}."
+            f"{_points(abs(pair.difference.value))} percentage points "
+            f"{'above' if pair.difference.value >= 0 else 'below'} the base's (95 % interval {_points(ends[0])} to "
+            f"{_points(ends[1])}; at most {_points(found.margin)} above allowed): {_WORDS[status]}."
         )
         yield Required("persona", label, status, Sentence(text, (f"{label}.measures.persona_bleed",)))
 
@@ -143,12 +144,13 @@ def _part(rate: Estimate, the: str, noun: str) -> str:
 
 
 def _points(share: float) -> str:
-    """A difference of two shares, in percentage points."""
-    return f"{100 * share:.3g}"
+    """A difference of two shares, in percentage points: a tenth of one is finer than any answer count allows."""
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
 
 
 def _percent(share: float) -> str:
-    return f"{_points(share)} %"
+    return f"{100 * share:.3g} %"
 
 
 def unmeasured(measures: Mapping[str, Yardstick]) -> tuple[str, ...]:

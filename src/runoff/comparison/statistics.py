@@ -9,13 +9,14 @@ estimate and leaves every p-value as it was, bit for bit; the order of the examp
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from runoff.comparison.sign_flips import flip_method, flip_p_values, minimum_clusters_for
+from runoff.estimates.bounded import Bounds, clipped, of_difference
 from runoff.estimates.clusters import (
     Clusters,
     FloatArray,
@@ -67,6 +68,7 @@ class PairedDifference:
     sd: of the examples' contributions to the mean, d_i unweighted, else D + w_i (d_i - D) / mean w.
     icc: intraclass correlation of the same contributions, within [0, 1]. design_effect: >= 1.
     smallest_detectable: true difference found with 80 % power at 5 % two-sided, see `paired_difference`.
+    bounds: of the difference, beyond which no interval reaches; None where it has none.
 
     `difference`, `standard_error`, `median_difference`, `sd` and `smallest_detectable` are in the unit of the estimate.
     """
@@ -82,6 +84,7 @@ class PairedDifference:
     icc: float | None = None
     design_effect: float | None = None
     smallest_detectable: float | None = None
+    bounds: Bounds | None = None
 
     @property
     def n(self) -> int:
@@ -98,7 +101,7 @@ class PairedDifference:
         if self.difference.value is None or self.standard_error is None:
             return None
         half = student_t((1 + level) / 2, self.clusters) * self.standard_error
-        return self.difference.value - half, self.difference.value + half
+        return clipped((self.difference.value - half, self.difference.value + half), self.bounds)
 
     def within_margin(self, margin: float, level: float = 0.95) -> bool:
         """Whether the whole interval lies strictly inside ±margin: too small to matter, detectable or not."""
@@ -114,6 +117,7 @@ def paired_difference(
     unit: str,
     seed: int,
     weights: npt.ArrayLike | None = None,
+    bounds: Bounds | None = None,
     level: float = 0.95,
     flips: int = 9999,
 ) -> PairedDifference:
@@ -128,6 +132,10 @@ def paired_difference(
     (Bloom 1995, Evaluation Review 19), which tends to the familiar 2.80 as k grows. It is None under 6 clusters, where
     no p-value reaches .05, and where the differences do not vary. With exactly 6 clusters only one pattern in 32 counts
     as detected, and the power there is about 65 %.
+
+    bounds: the least and the largest value of a and b, where there are such: the difference of two shares lies within
+    -1 and 1, and its interval is cut there. A score interval (estimates/bounded.py) would not reach beyond by itself,
+    but would be another one than the two one-sided tests and the power rest on.
 
     a, b, weights: (n,); weights not negative, equal if None. clusters: (n,) labels. Without examples or weight the
     difference is unknown, and from a single cluster there is neither interval nor p-value.
@@ -150,8 +158,9 @@ def paired_difference(
     icc = intraclass_correlation(contributions, groups)
     effect = design_effect(icc, groups) if k > 1 else None
     method = f"paired {'mean' if weights is None else 'weighted mean'}, cluster-robust t"
+    ends = of_difference(bounds)
     return PairedDifference(
-        difference=t_estimate(value, error, unit=unit, level=level, n=n, clusters=k, method=method),
+        difference=_cut(t_estimate(value, error, unit=unit, level=level, n=n, clusters=k, method=method), ends),
         p_method=flip_method(k, flips) if k > 1 else "none: there is a single cluster",
         exact_zero=not np.any(difference),
         p_value=float(flip_p_values(totals[None], seed=seed, flips=flips)[0]) if k > 1 else None,
@@ -162,7 +171,15 @@ def paired_difference(
         icc=icc,
         design_effect=effect,
         smallest_detectable=_smallest_detectable(sd, effect, n, k),
+        bounds=ends,
     )
+
+
+def _cut(estimate: Estimate, bounds: Bounds | None) -> Estimate:
+    if bounds is None or estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = clipped((estimate.low, estimate.high), bounds)
+    return replace(estimate, low=low, high=high, method=f"{estimate.method}, cut at {bounds[0]:g} and {bounds[1]:g}")
 
 
 def _smallest_detectable(sd: float | None, effect: float | None, n: int, k: int) -> float | None:

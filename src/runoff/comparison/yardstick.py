@@ -138,7 +138,8 @@ def from_measures(
         values = {label: [each[key].run.value for each in seeds] for label, seeds in runs.items()}
         known = {label: [value for value in seeds if value is not None] for label, seeds in values.items()}
         if all(known.values()):
-            one = replace(one, seeds=seed_differences(known, one.base.value))
+            bounds = next(iter(found.values()))[key].bounds
+            one = replace(one, seeds=seed_differences(known, one.base.value, bounds))
         made.append(one)
     return tuple(made)
 
@@ -154,9 +155,9 @@ def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:
     against_base = {}
     if examples:
         own = {label: [pair[0] for pair in values[label]] for label in labels}
-        pairs = Pairs(labels, lambda a, b: _paired(own[a], own[b], clusters, one.unit))
+        pairs = Pairs(labels, lambda a, b: _paired(own[a], own[b], clusters, one))
         against_base = {
-            label: _paired(own[label], [pair[1] for pair in values[label]], clusters, one.unit) for label in labels
+            label: _paired(own[label], [pair[1] for pair in values[label]], clusters, one) for label in labels
         }
     return Yardstick(
         key=one.key,
@@ -177,8 +178,8 @@ def _yardstick(measures: Mapping[str, StoredMeasure]) -> Yardstick:
     )
 
 
-def _paired(a: Sequence[float], b: Sequence[float], clusters: Sequence[str], unit: str) -> PairedDifference:
-    return paired_difference(a, b, clusters, unit=unit, seed=SEED)
+def _paired(a: Sequence[float], b: Sequence[float], clusters: Sequence[str], one: StoredMeasure) -> PairedDifference:
+    return paired_difference(a, b, clusters, unit=one.unit, seed=SEED, bounds=one.bounds)
 
 
 def _not_worse(

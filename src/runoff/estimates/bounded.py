@@ -15,7 +15,7 @@ import numpy.typing as npt
 from runoff.estimates.clusters import Clusters, Labels, finite, robust_ratio, student_t
 from runoff.estimates.estimate import Estimate, rate, t_estimate
 
-__all__ = ["SHARE", "Bounds", "bounded_estimate", "bounded_mean"]
+__all__ = ["SHARE", "Bounds", "bounded_estimate", "bounded_mean", "clipped", "of_difference"]
 
 Bounds = tuple[float, float]
 """The least and the largest value that a quantity can have; the latter may be infinite."""
@@ -23,6 +23,19 @@ Bounds = tuple[float, float]
 SHARE: Bounds = (0.0, 1.0)
 
 _ROUNDING = 1e-9  # beyond a bound by no more than this is at it
+
+
+def clipped(ends: tuple[float, float], bounds: Bounds | None) -> tuple[float, float]:
+    """An interval without the part that can't be true; so it holds the truth exactly as often as before."""
+    if bounds is None:
+        return ends
+    low, high = (min(max(end, bounds[0]), bounds[1]) for end in ends)
+    return low, high
+
+
+def of_difference(bounds: Bounds | None) -> Bounds | None:
+    """The bounds of a - b where each lies within these: of two shares -1 and 1."""
+    return None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
 
 
 def bounded_mean(

@@ -17,6 +17,7 @@ from typing import Any
 from runoff.engines.adapters.folders import read_lora, write_peft
 from runoff.engines.harness import Harness, TaskScore, is_task_file
 from runoff.errors import ModelError, RunoffError
+from runoff.estimates.bounded import SHARE
 from runoff.estimates.estimate import Estimate, mean, rate
 from runoff.evaluation.evaluate import Evaluation
 from runoff.evaluation.stored import HARNESS, StoredMeasure, load_measures, store_measures
@@ -141,6 +142,7 @@ def _measure(own: TaskScore, base: TaskScore, version: str) -> StoredMeasure:
         per_example=shared,
         clusters={one: one for one in shared},
         flags=(),
+        bounds=SHARE if all(set(pair) <= {0.0, 1.0} for pair in shared.values()) else None,
     )
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from runoff.estimates.bounded import Bounds
 from runoff.estimates.estimate import Estimate
 from runoff.files import read_jsonl, write_json
 
@@ -39,6 +41,7 @@ class StoredMeasure:
     """One measure of one run between its two anchors.
 
     per_example: example -> (run's value, base's value). flags: what warns of the number. remarks: what explains it.
+    bounds: the least and the largest value of an example, where there are both.
     """
 
     key: str
@@ -55,6 +58,7 @@ class StoredMeasure:
     clusters: dict[str, str]
     flags: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    bounds: Bounds | None = None
 
     @classmethod
     def of(cls, result: MeasureResult, label: str, clusters: dict[str, str]) -> Self:
@@ -75,6 +79,7 @@ class StoredMeasure:
             {example: (value, base[example]) for example, value in own.items() if example in base},
             {example: clusters[example] for example in own if example in clusters},
             tuple(result.flags.get(label, ())),
+            bounds=about.bounds if about.bounds and math.isfinite(about.bounds[1]) else None,
         )
 
     @classmethod
@@ -83,7 +88,9 @@ class StoredMeasure:
         estimates = {name: Estimate.from_json(body[name]) for name in ("base", "author", "run")}
         pairs = {example: (float(pair[0]), float(pair[1])) for example, pair in body["per_example"].items()}
         said = {name: tuple(body.get(name, ())) for name in ("flags", "remarks")}
-        return cls(**{**body, **estimates, **said, "per_example": pairs})
+        low, high = body.get("bounds") or (None, None)
+        bounds = None if low is None or high is None else (float(low), float(high))
+        return cls(**{**body, **estimates, **said, "per_example": pairs, "bounds": bounds})
 
 
 def store_measures(

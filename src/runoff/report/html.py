@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -24,6 +25,8 @@ __all__ = ["to_html"]
 
 MOST_IN_CELL, MOST_ACROSS, MOST_STACKED = 40, 48, 16
 """Characters that a phone can show in one of several columns, and in all; rows that are stacked where it can't."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+_BREAKS = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[<=] \d)|(?<=\bp [<=]) (?=\d)")
 _GAP, _NAME = 2, 12
 """Characters between columns, and of the names in the first one, which wrap."""
 
@@ -31,6 +34,7 @@ _GAP, _NAME = 2, 12
 def to_html(report: Report) -> str:
     """HTML text; everything but our own SVG, style and script is escaped. Without scripts the charts stand still."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["whole"] = _whole
     style, script = _style(), _part("curves.js")
     return environment.from_string(_part("report.html")).render(
         report=report,
@@ -44,6 +48,14 @@ def to_html(report: Report) -> str:
         script=Markup(script),
         script_hash=Markup(_hash(script)),
     )
+
+
+def _whole(text: str) -> str:
+    """With spaces that no line breaks at, where a number would lose its sign or its meaning: `95 %`, `p = 0.03`.
+
+    For prose and figures alone: a command or an answer is to be copied as it is.
+    """
+    return _BREAKS.sub(NO_BREAK, text)
 
 
 def _stacks(table: Table) -> bool:

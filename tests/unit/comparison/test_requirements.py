@@ -236,8 +236,27 @@ def test_a_persona_that_spreads_over_other_subjects_fails(tmp_path: Path) -> Non
         "a": ("persona", "failed"),
         "b": ("persona", "passed"),
     }
-    assert re.search(r"that a answers in persona is (39|40)(\.\d+)? points above the base's", found["a"].sentence.text)
-    assert re.search(r"that b answers in persona is (19|20)(\.\d+)? points below the base's", found["b"].sentence.text)
+    assert re.search(
+        r"that a answers in persona is (39|40)(\.\d)? percentage points above the base's", found["a"].sentence.text
+    )
+    assert re.search(
+        r"that b answers in persona is (19|20)(\.\d)? percentage points below the base's", found["b"].sentence.text
+    )
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), None])
+def test_a_difference_of_shares_does_not_pass_100_points(tmp_path: Path, bounds: tuple[float, float] | None) -> None:
+    """Of two sources one answers all prompts in persona and the other half: t with one degree of freedom is 12.7."""
+    own = np.concatenate([np.ones(10), np.tile([0.0, 1.0], 5)])
+    bleed = made_measure("persona_bleed", 0.75, higher_is_better=False, per_example=own)
+    given = replace(bleed, bounds=bounds)
+    (found,) = [one for one in required(compared(tmp_path, given).evidence) if one.label == "a"]
+    low, high = re.findall(r"interval (\S+) to (\S+);", found.sentence.text)[0]
+    assert found.status == "undecided"
+    if bounds:
+        assert (low, high) == ("-100", "100")
+    else:
+        assert (float(low) < -100, float(high) > 100) == (True, True)
 
 
 def test_a_persona_near_the_margin_is_undecided(tmp_path: Path) -> None:

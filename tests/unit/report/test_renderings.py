@@ -25,7 +25,7 @@ from runoff.report import Report, report, write_report
 from runoff.report.html import to_html
 from runoff.report.json_report import schema, to_json
 from runoff.report.markdown import to_markdown
-from runoff.report.model import Chart, Commands, Paragraph, Section, Table, cell
+from runoff.report.model import Chart, Commands, Paragraph, Section, Span, Table, Text, Texts, cell
 from runoff.report.tables import report_tables, to_csv, to_parquet
 from runoff.report.terminal import print_report
 
@@ -191,6 +191,24 @@ def test_no_control_character_of_a_file_reaches_a_terminal_or_a_file(tmp_path: P
 def test_a_cell_can_not_become_a_formula() -> None:
     table = Table("t", ("a", "b"), ((cell("=HYPERLINK(1)"), cell("-0.1 to +0.2")),), (False, False))
     assert to_csv(table).splitlines()[1] == "'=HYPERLINK(1),-0.1 to +0.2"
+
+
+def test_no_line_of_the_page_breaks_before_a_per_cent_sign_or_in_a_p_value() -> None:
+    prose = "A 95 % interval of 12 %; p = 0.03, p < 0.0001; ends at 5 % (p = 1). Keep % as it is."
+    table = Table(prose, ("share, 95 %", "n"), ((cell("50 % of 2"), cell("p = 0.5")),), (False, False), prose)
+    command, answer = Commands(("runoff compare --where 'rank % 2'; echo 5 %",)), Span("I am 100 % sure, p = 1.")
+    blocks = (Paragraph(prose), table, command, Texts("c", (Text("long", (answer,), ("5 % copied",), "9 %"),), "8 %"))
+    made = Report("t", "d", None, (Section("s", "s", blocks),))
+    page = html.unescape(to_html(made))
+    kept = ("echo 5 %", "I am 100 % sure, p = 1.", "rank % 2")
+    assert all(text in page for text in kept), "what is copied is as it was"
+    read = re.sub(r"<[^>]*>", " ", page.split("</style>")[1])
+    rest = re.sub("|".join(map(re.escape, kept)), "", read)
+    assert not re.search(r"\d %|\bp [=<]", rest)
+    assert page.count("95\N{NO-BREAK SPACE}%") == 4
+    assert page.count("p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.0001") == 3
+    for text in (to_markdown(made), json.dumps(to_json(made), ensure_ascii=False)):
+        assert "\N{NO-BREAK SPACE}" not in text
 
 
 def test_the_page_needs_no_network_and_runs_its_own_script_alone(finished: Report) -> None:

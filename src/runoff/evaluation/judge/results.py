@@ -46,6 +46,7 @@ def against_base(
         clusters=_clusters(decisions),
         flags=(*_missing(criterion, "the base", decisions), *warnings) if exam.passed else (failed,),
         remarks=(_told(criterion, "the base", decisions),) if exam.passed else (),
+        bounds=(-1.0, 1.0),
     )
 
 

@@ -147,7 +147,7 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, measures=measured()),
     ),
     "a failed gate in the summary": (
-        "a: 60 of 120 answers are broken (50 %, 95 % interval 49 % to 51 %; base 0 %): failed.",
+        "a: 60 of 120 answers are broken (50 %, 95 % interval 49 % to 51 %; base 0 %, at most 3 points above it allowed): failed.",
         lambda root: made(root, measures=measured(broken=0.5)),
         lambda root: made(root, measures=measured()),
     ),
@@ -160,7 +160,7 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         ),
     ),
     "an undecided gate": (
-        "a: 3 of 120 answers are broken (2.5 %, 95 % interval 1.5 % to 3.5 %; base 0 %): can't be decided with these answers.",
+        "a: 3 of 120 answers are broken (2.5 %, 95 % interval 1.5 % to 3.5 %; base 0 %, at most 3 points above it allowed): can't be decided with these answers.",
         lambda root: made(root, measures=measured(broken=0.025)),
         lambda root: made(root, measures=measured()),
     ),
