@@ -15,24 +15,47 @@ from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Side
 from runoff.comparison.requirements import unmeasured
 
-__all__ = ["TrainCommand", "next_commands", "train_command"]
+__all__ = ["TrainCommand", "next_commands", "rescoring", "train_command"]
 
 
-def next_commands(comparison: Comparison, aim: Aim, *, failed: bool = False) -> Iterator[str]:
-    """Measuring what is missing; reading the answers where a run failed a gate; then a second seed of each run."""
+def next_commands(
+    comparison: Comparison,
+    aim: Aim,
+    *,
+    failed: bool = False,
+    voters: Sequence[Side] = (),
+    again: Sequence[Side] = (),
+) -> Iterator[str]:
+    """What to measure, read, vote on or train next, in this order.
+
+    failed: whether some run failed a gate; then the answers are to be read. voters: those between whom nobody has voted
+    and nothing else decides. again: of whom a second seed would show something.
+    """
     usable = [side for side in comparison.sides if side.run.folder.has_adapter]
     references = " ".join(shlex.quote(side.reference) for side in usable)
     if comparison.evidence.missing:
         if len(usable) > 1:
-            yield f"runoff evaluate {references}" + ("" if aim is Aim.GENERALIZATION else " --generate")
-            yield f"runoff compare {references}" + ("" if aim is Aim.GENERALIZATION else f" --aim {aim.value}")
+            yield from _measuring(references, aim)
         return
     if len(usable) == len(comparison.sides) and unmeasured(comparison.evidence.measures):
         yield f"runoff evaluate {references} --generate"
     if failed and all(one.answers() for one in comparison.evidence.evaluations.values()):
         yield f"runoff side-by-side {references} --out answers"
+    if voters:
+        yield f"runoff vote {' '.join(shlex.quote(side.reference) for side in voters)}"
     if not comparison.groups:
-        yield from _seeds(comparison.sides)
+        yield from _seeds(again)
+
+
+def rescoring(comparison: Comparison, aim: Aim) -> Iterator[str]:
+    """Where the stored test rows forbid to rank: scoring all runs anew, which leaves out what one was trained on."""
+    if {check.topic for check in comparison.blocked} <= {"test rows", "record"}:
+        yield from _measuring(" ".join(shlex.quote(side.reference) for side in comparison.sides), aim)
+
+
+def _measuring(references: str, aim: Aim) -> Iterator[str]:
+    yield f"runoff evaluate {references}" + ("" if aim is Aim.GENERALIZATION else " --generate")
+    yield f"runoff compare {references}" + ("" if aim is Aim.GENERALIZATION else f" --aim {aim.value}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ def _seeds(sides: Sequence[Side]) -> Iterator[str]:
         if command:
             trained += [side.reference, command.reference]
             yield command.text
-    if len(trained) == 2 * len(sides):
+    if trained and len(trained) == 2 * len(sides):
         runs = " ".join(map(shlex.quote, trained))
         yield f"runoff evaluate {runs}"
         yield f"runoff compare {runs} --replicates"

@@ -14,7 +14,7 @@ from runoff.comparison.evidence import Evidence
 from runoff.comparison.facts import Sentence, Side, both, listed
 from runoff.words import count_of
 
-__all__ = ["CHECKS", "Check", "check_all"]
+__all__ = ["CHECKS", "HELD_OUT", "VALIDATION", "Check", "check_all"]
 
 Level = Literal["blocking", "warning", "ok"]
 HELD_OUT, VALIDATION = "held-out loss", "validation loss"
@@ -73,7 +73,7 @@ def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
 def _trained_on_test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
     """A test row that a run was trained on is not held out, whoever scored it."""
     scored = {row.sha256[:16] for one in evidence.evaluations.values() for row in one.rows}
-    trained = {side.label: _row_hashes(side) for side in sides}
+    trained = {side.label: side.trained_on for side in sides}
     for label, rows in trained.items():
         if leaked := scored & rows:
             text = (
@@ -85,10 +85,6 @@ def _trained_on_test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator
     if unrecorded:
         text = f"Which rows {listed(unrecorded)} trained on is not recorded, so a test row may have been among them."
         yield Check("test rows", "warning", Sentence(text, tuple(f"{label}.data.train" for label in unrecorded)))
-
-
-def _row_hashes(side: Side) -> set[str]:
-    return set((side.run.identity.data.get("train") or {}).get("row_sha256") or ())
 
 
 def validation_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from runoff.comparison.comparability import HELD_OUT as HELD_OUT_LOSS
 from runoff.comparison.comparability import Check, check_all
 from runoff.comparison.curves import CurveFacts, curve_facts
 from runoff.comparison.differences import Difference, setting_differences, several_at_once
@@ -42,6 +43,11 @@ class Comparison:
     groups: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
     baseline: str | None = None
     examples: tuple[Told, ...] = ()
+
+    @property
+    def blocked(self) -> tuple[Check, ...]:
+        """The checks that forbid to rank by the held-out loss."""
+        return tuple(check for check in self.checks if HELD_OUT_LOSS in check.blocks)
 
     def side(self, label: str) -> Side:
         """The run of this label; for a setting the first of its runs, under the setting's name."""

@@ -71,7 +71,10 @@ def gather(
     shared = set.intersection(*(set(found) for found in stored.values()))
     if not shared:
         return _nothing("the runs were scored on different test rows")
-    chosen = max(shared, key=lambda key: (len(next(iter(stored.values()))[key].rows), key))
+    known = frozenset().union(*(side.trained_on for side in sides))
+    first = next(iter(stored.values()))
+    # Of rows that nobody was trained on the most: a larger set that some run knows is not held out for it.
+    chosen = max(shared, key=lambda key: (not known & _hashes(first[key]), len(first[key].rows), key))
     found = {label: one[chosen] for label, one in stored.items()}
     broken = _broken(found)
     if broken:
@@ -83,6 +86,10 @@ def gather(
         baseline = home[0] if home else baseline
     evidence = _evidence(members, margin, baseline)
     return evidence if groups else replace(evidence, votes=gather_votes(sides, stored))
+
+
+def _hashes(one: Evaluation) -> set[str]:
+    return {row.sha256[:16] for row in one.rows}
 
 
 def _broken(found: Mapping[str, Evaluation]) -> str | None:

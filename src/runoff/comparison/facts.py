@@ -44,6 +44,11 @@ class Side:
         """A count as it was planned or found."""
         return self.run.plan.counts.get(key) or Value.unknown("not recorded")
 
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """The beginnings of the hashes of its training rows; none where they are not recorded."""
+        return frozenset((self.run.identity.data.get("train") or {}).get("row_sha256") or ())
+
     def number(self, key: str) -> float | None:
         """A count as a finite number; None where it is unknown or not a number."""
         value = self.count(key).value

@@ -51,9 +51,8 @@ def gate(comparison: Comparison, baseline: str | None = None) -> GateResult:
     chosen = next((name for name, group in comparison.groups.items() if chosen in _labels(group)), chosen)
     if chosen not in labels:
         raise RunError(f"--baseline {chosen}: is not one of the compared runs ({', '.join(labels)}).")
-    blocked = [check for check in comparison.checks if "held-out loss" in check.blocks]
-    if blocked or loss is None:
-        return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in blocked))
+    if comparison.blocked or loss is None:
+        return GateResult(Gate.EVIDENCE_DOES_NOT_SUFFICE, tuple(check.sentence for check in comparison.blocked))
     candidates = [label for label in labels if label != chosen]
     answers = [_judge(loss, label, chosen) for label in candidates]
     open_gates = [one for one in required(comparison.evidence) if one.status != "passed"]

@@ -18,6 +18,7 @@ from runoff.words import count_of, owned, p_words, signed
 __all__ = [
     "certainty",
     "failed_headline",
+    "failures",
     "headline",
     "left_out",
     "opening",
@@ -30,7 +31,7 @@ __all__ = [
 def failed_headline(gates: Sequence[Required]) -> Sentence:
     """Nobody is left: whatever the yardsticks say of the runs comes after that."""
     cites = tuple(cite for found in gates if found.failed for cite in found.sentence.cites)
-    return Sentence(f"None of these runs is to be shipped: each failed a gate, {_failures(gates)}.", cites)
+    return Sentence(f"None of these runs is to be shipped: each failed a gate, {failures(gates)}.", cites)
 
 
 def headline(decision: Decision, deciding: Sequence[Yardstick], leader: str, start: str, advice: str = "") -> Sentence:
@@ -126,10 +127,10 @@ def _lead(one: Yardstick, pair: PairedDifference) -> str:
 
 def left_out(gates: Sequence[Required]) -> str:
     """Who must not be shipped, and by which gates."""
-    return f"{_failures(gates)} must not be shipped"
+    return f"{failures(gates)} must not be shipped"
 
 
-def _failures(gates: Sequence[Required]) -> str:
+def failures(gates: Sequence[Required]) -> str:
     """`a (broken output) and b (persona and facts)`."""
     failed: dict[str, list[str]] = {}
     for found in gates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -27,6 +26,7 @@ __all__ = [
     "overruled",
     "pair_sentences",
     "seed_sentences",
+    "setting_would_change",
     "vote_changes",
     "vote_sentences",
     "weightless",
@@ -132,6 +132,17 @@ def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
         yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
 
 
+def setting_would_change(one: Yardstick, labels: Sequence[str]) -> Iterator[Sentence]:
+    """Of runs that differ in their seed alone: no further seed makes one of them the better setting."""
+    known = [value for label in labels if (value := one.values[label].value) is not None]
+    if known:
+        yield Sentence(
+            "Only runs of another setting could turn up a better one. Between these chance alone moves the "
+            f"{one.title.lower()} by up to {max(known) - min(known):.4f} {one.unit}.",
+            tuple(f"{label}.settings.seed" for label in labels),
+        )
+
+
 def failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
     """What the failed gates call for; which of it helps, only another training shows."""
     failed = list(dict.fromkeys(found.gate for found in gates if found.failed))
@@ -147,18 +158,20 @@ def failed_would_change(gates: Sequence[Required]) -> Iterator[Sentence]:
 
 
 def would_change(
-    comparison: Comparison, decision: Decision, deciding: Sequence[Yardstick], leader: str
+    comparison: Comparison, decision: Decision, deciding: Sequence[Yardstick], leader: str, again: Sequence[Side]
 ) -> Iterator[Sentence]:
-    """What would settle what is open, or could turn it round."""
+    """What would settle what is open, or could turn it round. again: of whom a second seed would show something."""
     for one in deciding:
         for label in one.values:
             if label != leader:
                 yield from _pair_would_change(one, decision, leader, label)
-    if not comparison.groups and {side.setting("seed").value for side in comparison.sides} != {None}:
+    if again and {side.setting("seed").value for side in comparison.sides} != {None}:
+        whole = len(again) == len(comparison.sides)
+        who = both(len(again)) if whole else listed([side.label for side in again])
         yield Sentence(
             "Each run was trained once: how much of the difference is the chance of one seed is not known. A second "
-            f"seed of {both(len(comparison.sides))} would show it.",
-            tuple(f"{side.label}.settings.seed" for side in comparison.sides),
+            f"seed of {who} would show it.",
+            tuple(f"{side.label}.settings.seed" for side in again),
         )
     separated = separation(comparison)
     if separated is not None:
@@ -207,12 +220,11 @@ def vote_sentences(votes: Votes | None) -> Iterator[Sentence]:
         yield Sentence(f"Blind votes: {pair_sentence(one)}", (f"votes.{one.first}-{one.second}",))
 
 
-def vote_changes(votes: Votes | None, sides: Sequence[Side], *, tied: bool) -> Iterator[Sentence]:
-    """What would settle those that are open. tied: whether the measures of generated answers name no winner."""
-    if votes is None and tied:
-        references = " ".join(shlex.quote(side.reference) for side in sides)
-        text = "Nobody has voted on the answers. Blind votes may tell apart what the measures do not"
-        yield Sentence(f"{text} (runoff vote {references}).")
+def vote_changes(votes: Votes | None, voters: Sequence[Side] = ()) -> Iterator[Sentence]:
+    """What would settle those that are open. voters: those that the measures of generated answers do not tell apart."""
+    if voters:
+        who = listed([side.label for side in voters])
+        yield Sentence(f"Nobody has voted on the answers. Blind votes may tell {who} apart where the measures do not.")
     for one in votes.results.pairs if votes else ():
         text = settling_sentence(one)
         if text:

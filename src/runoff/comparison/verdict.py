@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runoff.comparison.aims import Aim, yardsticks
-from runoff.comparison.commands import next_commands
+from runoff.comparison.commands import next_commands, rescoring
 from runoff.comparison.compare import Comparison
 from runoff.comparison.cost import cheaper
 from runoff.comparison.decide import Decision, against_base, decide, decided_by
-from runoff.comparison.facts import Sentence, listed
+from runoff.comparison.facts import Sentence, Side, listed
 from runoff.comparison.headlines import (
     failed_headline,
     headline,
@@ -33,6 +33,7 @@ from runoff.comparison.reasons import (
     overruled,
     pair_sentences,
     seed_sentences,
+    setting_would_change,
     vote_changes,
     vote_sentences,
     weightless,
@@ -64,20 +65,29 @@ class Verdict:
 
 def verdict(comparison: Comparison, aim: Aim = Aim.GENERALIZATION) -> Verdict:
     """Apply the rules to a comparison."""
-    blocking = [check for check in comparison.checks if check.level == "blocking" and "held-out loss" in check.blocks]
     if comparison.evidence.missing:
         return _insufficient(comparison, aim, comparison.evidence.missing)
-    if blocking:
-        headline = Sentence("These runs can't be compared by what was measured, so none is recommended.")
-        because = tuple(check.sentence for check in blocking)
-        commands = tuple(next_commands(comparison, aim))
-        return Verdict(aim, Decision.NOT_COMPARABLE, None, headline, because, (), commands)
+    if comparison.blocked:
+        return _not_comparable(comparison, aim)
     deciding = yardsticks(aim, comparison.evidence)
     if deciding is None or any(one.leader is None or not one.pairs for one in deciding):
         return _insufficient(
             comparison, aim, f"what the aim {aim.value} is decided by was not measured on the same answers"
         )
     return _measured(comparison, aim, deciding)
+
+
+def _not_comparable(comparison: Comparison, aim: Aim) -> Verdict:
+    topics = listed(list(dict.fromkeys(check.topic for check in comparison.blocked)))
+    told = Sentence(f"These runs can't be compared by what was measured ({topics}), so none is recommended.")
+    because = tuple(check.sentence for check in comparison.blocked)
+    commands = tuple(rescoring(comparison, aim))
+    change = (
+        "Scoring all runs anew would give a first answer: rows that one of them was trained on are left out."
+        if commands
+        else "No further measurement of these runs can change that: it takes runs on one base and with one tokenizer."
+    )
+    return Verdict(aim, Decision.NOT_COMPARABLE, None, told, because, (Sentence(change),), commands)
 
 
 def _insufficient(comparison: Comparison, aim: Aim, missing: str) -> Verdict:
@@ -116,6 +126,8 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
     ship = leader if decision is Decision.BETTER and _may_ship(leader, deciding, gates, votes) else None
     separated = separation(comparison)
     nobody = not survivors
+    again = () if nobody else _again(comparison, decision, deciding[0], leader)
+    voters = again if votes is None and _tied(comparison, decision) else ()
     start = f"{leader} is the best of those that failed" if nobody else opening(deciding[0], leader, ship)
     advice = "" if nobody else cheaper([comparison.side(label) for label in deciding[0].values])
     if seeds_alone:
@@ -143,10 +155,14 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         tuple(because),
         (
             *failed_would_change(gates),
-            *would_change(comparison, decision, () if voted else deciding, leader),
-            *vote_changes(votes, comparison.sides, tied=_tied(comparison, decision)),
+            *would_change(comparison, decision, () if voted else deciding, leader, again),
+            *(setting_would_change(deciding[0], list(deciding[0].values)) if one_setting(comparison.sides) else ()),
+            *vote_changes(votes, voters),
         ),
-        (*next_commands(comparison, aim, failed=bool(failed)), *(separated.commands if separated else ())),
+        (
+            *next_commands(comparison, aim, failed=bool(failed), voters=voters, again=again),
+            *(separated.commands if separated else ()),
+        ),
         gates,
     )
 
@@ -171,12 +187,23 @@ def _sole_survivor(
     )
     change = (
         *failed_would_change(gates),
-        *would_change(comparison, decision, deciding, label),
-        *vote_changes(votes, comparison.sides, tied=False),
+        *would_change(comparison, decision, deciding, label, ()),
+        *vote_changes(votes),
     )
     commands = tuple(next_commands(comparison, aim, failed=True))
     ship = _may_ship(label, deciding, gates, votes)
     return Verdict(aim, decision, label if ship else None, told, because, change, commands, tuple(gates))
+
+
+def _again(comparison: Comparison, decision: Decision, one: Yardstick, leader: str) -> tuple[Side, ...]:
+    """Whose second seed would show something: of those that may be the best one, or of it and the next."""
+    if comparison.groups or decision is Decision.INSUFFICIENT or one_setting(comparison.sides):
+        return ()
+    others = [label for label in one.values if label != leader]
+    close = [label for label in others if label in one.not_worse]
+    nearest = min(others, key=lambda label: one.advantage(one.pairs[leader, label]))
+    wanted = {leader, *(close or [nearest])}
+    return tuple(side for side in comparison.sides if side.label in wanted)
 
 
 def _tied(comparison: Comparison, decision: Decision) -> bool:

@@ -60,8 +60,8 @@ def _folded(paragraphs: list[Paragraph]) -> list[Block]:
     """A long list of sentences becomes a table, warnings first."""
     if len(paragraphs) <= MOST_PARAGRAPHS:
         return [Paragraph(_cut(one.text), one.cites, one.role) for one in paragraphs]
-    leading = [one for one in paragraphs if one.role == "verdict"]
-    rest = [one for one in paragraphs if one.role != "verdict"]
+    first = 1 + max((at for at, one in enumerate(paragraphs) if one.role == "verdict"), default=-1)
+    leading, rest = paragraphs[:first], paragraphs[first:]
     order = ("blocking", "warning")
     rest.sort(key=lambda one: order.index(one.role) if one.role in order else len(order))
     rows = tuple((cell(one.role if one.role in order else "note"), cell(_cut(one.text))) for one in rest)

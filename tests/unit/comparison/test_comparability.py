@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -160,6 +162,24 @@ def test_lengths_that_may_have_cut_nothing_are_not_said_to_have_cut(tmp_path: Pa
     b = make_run(tmp_path, "b", Told(settings={"max_seq_length": 700}, counts=unknown))
     wanted = "Rows are cut at different lengths (a: 512, b: 700 tokens), if any was that long; how many is not known."
     assert wanted in texts(list(compare([a, b]).checks), "warning")
+
+
+@pytest.mark.parametrize(("trained_on", "rows"), [(3, 60), (700, 120)])
+def test_a_smaller_test_set_that_no_run_was_trained_on_is_taken(tmp_path: Path, trained_on: int, rows: int) -> None:
+    """The larger one is kept beside it, as an earlier evaluation without that run leaves it."""
+    leaked = DATA | {"train": DATA["train"] | {"row_sha256": [f"{trained_on:016x}"]}}
+    losses = random_losses(1)
+    runs = [
+        make_run(tmp_path, "a", losses=losses),
+        make_run(tmp_path, "b", Told(identity={"data": leaked}), losses=losses),
+    ]
+    for run in runs:
+        small = copytree(run.folder.evaluation("testset"), run.folder.evaluation("smaller"))
+        body = json.loads((small / "evaluation.json").read_text())
+        (small / "evaluation.json").write_text(json.dumps(body | {"key": "smaller"}))
+        for name in ("rows.jsonl", "base.jsonl"):
+            (small / name).write_text("".join((small / name).read_text().splitlines(keepends=True)[60:]))
+    assert len(compare(runs).evidence.evaluations["a"].rows) == rows
 
 
 def test_a_test_row_that_a_run_trained_on_blocks_whoever_scored_it(tmp_path: Path) -> None:

@@ -183,11 +183,13 @@ def test_runs_that_differ_in_their_seed_alone_have_no_winner_by_votes(tmp_path: 
 def test_a_tie_of_generated_answers_asks_for_votes(tmp_path: Path, gap: float, generated: bool, asked: bool) -> None:
     runs = made(tmp_path, gap=gap, measures=(WHOLE, WHOLE) if generated else ())
     _, found = decided(runs)
-    text = f"do not (runoff vote {runs[0].folder.path} {runs[1].folder.path})."
-    assert any(sentence.text.endswith(text) for sentence in found.would_change) == asked
+    text = "Nobody has voted on the answers. Blind votes may tell a and b apart where the measures do not."
+    command = f"runoff vote {runs[0].folder.path} {runs[1].folder.path}"
+    assert (text in [sentence.text for sentence in found.would_change]) == (command in found.commands) == asked
     voted(runs, 1)
     _, found = decided(runs)
     assert not any("Nobody has voted" in sentence.text for sentence in found.would_change)
+    assert command not in found.commands
 
 
 def test_a_judge_is_held_against_the_votes_and_both_stay_apart(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runoff.comparison import Comparison, Side, Verdict
+from runoff.comparison.comparability import HELD_OUT, VALIDATION, unfinished
 from runoff.comparison.facts import listed
-from runoff.comparison.requirements import unmeasured
+from runoff.comparison.headlines import failures, left_out
+from runoff.comparison.requirements import Required, unmeasured
 from runoff.report.arrange import MOST_COLUMNS
 from runoff.report.model import Block, Commands, Paragraph, Table, cell, words
 from runoff.report.sections.cells import known_text
@@ -20,21 +22,36 @@ __all__ = ["change", "commands", "provenance", "summary", "the_verdict"]
 def summary(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """What it comes to, in one sentence; what speaks against it or was left open; and the next step."""
     yield Paragraph(verdict.headline.text, verdict.headline.cites, "verdict")
-    if len(comparison.sides) <= MOST_COLUMNS:
-        for found in verdict.requirements:
-            open_still = found.status == "undecided" and found.label == verdict.ship
-            if found.failed or open_still:
-                yield Paragraph(found.sentence.text, found.sentence.cites, "warning")
-    yield from _cautions(comparison)
+    yield from _gates(comparison, verdict)
+    yield from _cautions(comparison, verdict)
     yield from _next_step(comparison, verdict)
 
 
-def _cautions(comparison: Comparison) -> Iterator[Block]:
+def _gates(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
+    """Which run failed which gate, with its number; of many runs by name alone. What is open of the one to ship."""
+    many = len(comparison.sides) > MOST_COLUMNS
+    failed = [found for found in verdict.requirements if found.failed]
+    if failed and many and failures(failed) not in verdict.headline.text:
+        cites = tuple(cite for found in failed for cite in found.sentence.cites)
+        yield Paragraph(f"{left_out(failed)}: see the table of gates.", cites, "warning")
+    for found in verdict.requirements:
+        open_still = found.status == "undecided" and found.label == verdict.ship
+        if open_still or (found.failed and not many):
+            yield Paragraph(found.sentence.text, found.sentence.cites, "warning")
+
+
+def _cautions(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """What a reader of the headline alone should know."""
-    blocking = [check for check in comparison.checks if check.level == "blocking"]
-    if blocking:
-        topics = ", ".join(dict.fromkeys(check.topic for check in blocking))
-        yield Paragraph(f"Not everything may be compared ({topics}): see below.", role="warning")
+    if verdict.ship is not None:
+        for check in unfinished([comparison.side(verdict.ship)], comparison.evidence):
+            yield Paragraph(check.sentence.text, check.sentence.cites, "warning")
+    by_themselves = [
+        check for check in comparison.checks if VALIDATION in check.blocks and HELD_OUT not in check.blocks
+    ]
+    if by_themselves:
+        topics = listed(list(dict.fromkeys(check.topic for check in by_themselves)))
+        text = f"The runs' own validation losses can't be compared ({topics}); this verdict does not use them."
+        yield Paragraph(text, tuple(cite for check in by_themselves for cite in check.sentence.cites), "warning")
     alarmed = [one for one in comparison.curve_facts if one.alarms]
     if alarmed:
         yield Paragraph(
@@ -48,18 +65,26 @@ def _cautions(comparison: Comparison) -> Iterator[Block]:
 def _next_step(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     """Where the adapter to ship is; what nobody measured of it; else the command that brings the answer nearer."""
     ship = verdict.ship
-    if ship is not None and ship not in comparison.groups:
-        adapter = comparison.side(ship).run.folder.adapter
-        yield Paragraph(f"The adapter to ship is in {adapter}.", (f"{ship}.adapter",))
+    if ship is not None:
+        yield Paragraph(_where(comparison, ship), (f"{ship}.adapter",))
     left = unmeasured(comparison.evidence.measures)
     if ship is not None and left:
         yield Paragraph(f"Before you ship it: nobody measured {listed(left)}.", (f"{ship}.measures",))
+    if ship is None:
+        for sentence in verdict.would_change[: 1 if verdict.commands else 2]:
+            yield Paragraph(sentence.text, sentence.cites)
     if verdict.commands and (ship is None or left):
         yield Paragraph("The next step:")
         yield Commands(verdict.commands[:1])
-    elif ship is None:
-        for sentence in verdict.would_change[:2]:
-            yield Paragraph(sentence.text, sentence.cites)
+
+
+def _where(comparison: Comparison, ship: str) -> str:
+    """Of a setting any run may be taken: they differ in their seed alone, and only their mean was compared."""
+    sides = comparison.groups.get(ship, ())
+    if len(sides) < 2:
+        return f"The adapter to ship is in {comparison.side(ship).run.folder.adapter}."
+    adapters = listed([side.run.folder.adapter for side in sides])
+    return f"Any of these adapters may be shipped, which differ in their seed alone: {adapters}."
 
 
 def _names(alarms: Sequence[MetricRow]) -> str:
@@ -68,12 +93,29 @@ def _names(alarms: Sequence[MetricRow]) -> str:
     return ", ".join(f"{code} {word.lower()}" for code, _, word in heads)
 
 
-def the_verdict(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
-    """The decision again, with its reasons."""
-    yield Paragraph(f"Aim: {verdict.aim.value}. Decision: {verdict.decision.value}.")
+def the_verdict(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
+    """The decision again, with its reasons; of many runs, the gates that were passed stand in a table."""
+    yield Paragraph(f"Aim: {verdict.aim.value}. Decision: {verdict.decision.value}. To ship: {verdict.ship or 'none'}.")
     yield Paragraph(verdict.headline.text, verdict.headline.cites, "verdict")
+    passed: set[str] = set()
+    if verdict.requirements and len(comparison.sides) > MOST_COLUMNS:
+        yield _gate_table(verdict.requirements)
+        passed = {found.sentence.text for found in verdict.requirements if found.status == "passed"}
+    failed = {found.sentence.text for found in verdict.requirements if found.failed}
     for sentence in verdict.because:
-        yield Paragraph(sentence.text, sentence.cites)
+        if sentence.text not in passed:
+            yield Paragraph(sentence.text, sentence.cites, "warning" if sentence.text in failed else "plain")
+
+
+def _gate_table(found: Sequence[Required]) -> Table:
+    """A row for each run, a column for each gate."""
+    gates = list(dict.fromkeys(one.gate for one in found))
+    said = {(one.label, one.gate): one.status for one in found}
+    rows = tuple(
+        (cell(label), *words([said.get((label, gate), "not measured") for gate in gates]))
+        for label in dict.fromkeys(one.label for one in found)
+    )
+    return Table("What a run must not have broken", ("run", *gates), rows, (False,) * (1 + len(gates)))
 
 
 def change(_comparison: Comparison, verdict: Verdict) -> Iterator[Block]:

@@ -35,6 +35,12 @@ NONE: dict[str, Any] = {"a": None, "b": None}
 ALARM = MetricRow("alarm", 60, 15, text="A601 Overfitting: the loss rose. Next time: fewer epochs.")
 METRICS = tuple(Told().metrics)
 OTHER_BASE = Told(identity={"model": {"name": "other", "sha256": "11" * 32}})
+ROWS = {
+    "train": {"rows": 100, "sha256": "cc" * 32, "row_sha256": ["f" * 16]},
+    "valid": {"rows": 20, "sha256": "dd" * 32},
+}
+OTHER_VALIDATION = Told(identity={"data": ROWS | {"valid": {"rows": 30, "sha256": "ab" * 32}}})
+TRAINED_ON_TEST = Told(identity={"data": ROWS | {"train": ROWS["train"] | {"row_sha256": ["0" * 15 + "1"]}}})
 
 
 def measured(**given: float) -> list[StoredMeasure]:
@@ -104,11 +110,60 @@ def finding(code: str) -> Finding:
     return Finding(code=code, level="warning", place="run.yaml:1", what="Some rows.", why="They are few.", fix="More.")
 
 
+def settings_of(root: Path, *, seeds: int) -> Report:
+    """Two settings with two seeds, or two of the worse and one of the better."""
+    runs = [
+        make_run(root, f"{name}{seed}", Told(settings={"seed": seed, "num_layers": blocks}), losses=LOSSES + shift)
+        for name, blocks, shift, count in (("a", 4, 0.0, seeds), ("b", 8, 0.2, 2))
+        for seed in range(count)
+    ]
+    comparison = compare(runs, replicates=True)
+    return report(comparison, verdict(comparison))
+
+
 Made = Callable[[Path], Report]
 PAIRS: dict[str, tuple[str, Made, Made]] = {
-    "not all may be compared": (
-        "Not everything may be compared (base model): see below.",
+    "why they can't be compared": (
+        "These runs can't be compared by what was measured (base model), so none is recommended.",
         lambda root: made(root, told=OTHER_BASE),
+        made,
+    ),
+    "that nothing will make them comparable": (
+        "No further measurement of these runs can change that: it takes runs on one base and with one tokenizer.",
+        lambda root: made(root, told=OTHER_BASE),
+        made,
+    ),
+    "scoring anew makes them comparable": (
+        "Scoring all runs anew would give a first answer: rows that one of them was trained on are left out.",
+        lambda root: made(root, told=TRAINED_ON_TEST),
+        lambda root: made(root, told=OTHER_BASE),
+    ),
+    "the runs' own validations": (
+        "The runs' own validation losses can't be compared (validation rows); this verdict does not use them.",
+        lambda root: made(root, told=OTHER_VALIDATION),
+        made,
+    ),
+    "what is to be shipped": (
+        "Aim: generalization. Decision: better. To ship: a.",
+        made,
+        lambda root: made(root, measures=measured(broken=0.5)),
+    ),
+    "the one to ship has not ended": (
+        "a is still running (iteration 100 of 100); it is compared as far as it went.",
+        lambda root: report_on(
+            make_run(root, "b", losses=LOSSES + 0.1 + NOISE),
+            make_run(root, "a", Told(identity={"status": "running"}), losses=LOSSES),
+        ),
+        made,
+    ),
+    "any seed of a setting": (
+        "Any of these adapters may be shipped, which differ in their seed alone: ",
+        lambda root: settings_of(root, seeds=2),
+        lambda root: settings_of(root, seeds=1),
+    ),
+    "only another setting helps": (
+        "Only runs of another setting could turn up a better one. Between these chance alone moves the held-out loss by up to 0.",
+        lambda root: made(root, told=Told(settings={"seed": 2})),
         made,
     ),
     "not to be ranked by": (
