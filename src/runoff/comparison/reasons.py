@@ -20,6 +20,7 @@ from runoff.words import count_of, owned, signed
 
 __all__ = [
     "base_sentences",
+    "base_would_change",
     "challenge_sentences",
     "failed_would_change",
     "not_looked_at",
@@ -130,6 +131,13 @@ def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
     left = unmeasured(comparison.evidence.measures)
     if left:
         yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
+
+
+def base_would_change(one: Yardstick, leader: str, decision: Decision) -> Iterator[Sentence]:
+    """Where the best of the runs is worse than the base, which of them is best no longer matters."""
+    if decision is Decision.BETTER and one.between(leader, BASE) is Outcome.WORSE:
+        text = f"Only a run that is better than the base by {one.title.lower()} could be shipped; none of these is."
+        yield Sentence(text, (f"{one.key}.{leader}-base",))
 
 
 def setting_would_change(one: Yardstick, labels: Sequence[str]) -> Iterator[Sentence]:

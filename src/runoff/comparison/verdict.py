@@ -27,6 +27,7 @@ from runoff.comparison.headlines import (
 )
 from runoff.comparison.reasons import (
     base_sentences,
+    base_would_change,
     challenge_sentences,
     failed_would_change,
     not_looked_at,
@@ -154,10 +155,12 @@ def _measured(comparison: Comparison, aim: Aim, deciding: Sequence[Yardstick]) -
         failed_headline(gates) if nobody else told,
         tuple(because),
         (
-            *failed_would_change(gates),
+            *(failed_would_change(gates) if nobody else ()),
+            *base_would_change(deciding[0], leader, decision),
             *would_change(comparison, decision, () if voted else deciding, leader, again),
             *(setting_would_change(deciding[0], list(deciding[0].values)) if one_setting(comparison.sides) else ()),
             *vote_changes(votes, voters),
+            *(() if nobody else failed_would_change(gates)),
         ),
         (
             *next_commands(comparison, aim, failed=bool(failed), voters=voters, again=again),
@@ -198,6 +201,8 @@ def _sole_survivor(
 def _again(comparison: Comparison, decision: Decision, one: Yardstick, leader: str) -> tuple[Side, ...]:
     """Whose second seed would show something: of those that may be the best one, or of it and the next."""
     if comparison.groups or decision is Decision.INSUFFICIENT or one_setting(comparison.sides):
+        return ()
+    if decision is Decision.BETTER and one.between(leader, BASE) is Outcome.WORSE:
         return ()
     others = [label for label in one.values if label != leader]
     close = [label for label in others if label in one.not_worse]

@@ -15,6 +15,7 @@ from runoff.report.model import Axis, Chart, Series
 from runoff.report.numbers import bytes_text, loss_text, number_text
 from runoff.report.thinning import kept, smoothed
 from runoff.runs import MetricRow
+from runoff.words import count_of
 
 __all__ = ["curve_charts"]
 
@@ -181,7 +182,7 @@ def _chart(quantity: _Quantity, lines: list[_Line]) -> Chart:
         tuple(AXES[at] for at in order),
         quantity.unit,
         series,
-        f"Line chart of {len(shown)} runs. {'; '.join(words)}{'; and others' if len(drawn) > 8 else ''}.",
+        f"Line chart of {count_of(len(shown), 'run')}. {'; '.join(words)}{'; and others' if len(drawn) > 8 else ''}.",
         " ".join(note for note in notes if note),
     )
 

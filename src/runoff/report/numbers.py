@@ -11,6 +11,7 @@ __all__ = [
     "duration_text",
     "interval_text",
     "loss_text",
+    "measured_text",
     "number_text",
     "percent_text",
     "signed_text",
@@ -26,6 +27,13 @@ def number_text(value: float | None) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"
+
+
+def measured_text(value: float) -> str:
+    """A measure of answers: three significant digits, no powers of ten, and nothing that is not 0 written as 0."""
+    if 0 < abs(value) < 0.001:
+        return "< 0.001" if value > 0 else "> -0.001"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def loss_text(value: float | None) -> str:

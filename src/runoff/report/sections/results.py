@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from runoff.comparison import Comparison, Verdict
@@ -14,7 +15,7 @@ from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.report.arrange import pairs_to_show
 from runoff.report.model import Block, Cell, Paragraph, Role, Table, cell
-from runoff.report.numbers import interval_text, loss_text, percent_text, signed_text
+from runoff.report.numbers import interval_text, loss_text, measured_text, percent_text, signed_text
 from runoff.report.said import texts, what_marks_mean
 from runoff.words import count_of, p_text
 
@@ -38,6 +39,11 @@ def results(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         note=f"Rows of {evidence.test['place']}, prompts excluded, the end token included. "
         "Interval: cluster-robust t over sources.",
     )
+    if comparison.blocked:
+        topics = listed(list(dict.fromkeys(check.topic for check in comparison.blocked)))
+        text = f"These losses can't be compared ({topics}), so no difference between the runs is shown."
+        yield Paragraph(text, tuple(cite for check in comparison.blocked for cite in check.sentence.cites), "warning")
+        return
     yield _difference_table(evidence.loss)
     if evidence.challenges:
         yield _challenge_table(evidence.challenges)
@@ -111,13 +117,18 @@ def _difference_table(loss: Yardstick) -> Table:
 def _source_table(comparison: Comparison) -> Table:
     labels = ["base", *comparison.evidence.evaluations]
     rows = []
-    for source, losses in sorted(comparison.evidence.by_source.items()):
+    for source, losses in sorted(comparison.evidence.by_source.items(), key=lambda item: _as_counted(item[0])):
         best = min(labels, key=lambda label: losses.get(label, math.inf))
         rows.append(
             (cell(source), *(cell(loss_text(losses.get(label)), losses.get(label)) for label in labels), cell(best))
         )
     columns = ("source", *labels, "lowest")
     return Table("Held-out loss by source", columns, tuple(rows), (False, *(True for _ in labels), False))
+
+
+def _as_counted(name: str) -> list[tuple[int, str]]:
+    """`source 2` before `source 10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def _estimate(estimate: Estimate) -> tuple[Cell, Cell, Cell, Cell]:
@@ -133,7 +144,7 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Measures of generated answers between their anchors, a table for each question that a reader has."""
     measures = comparison.evidence.measures.values()
     labels = tuple(comparison.evidence.evaluations)
-    ranked = sum(one.leader is not None and bool(one.pairs) for one in measures)
+    ranked = 0 if comparison.blocked else sum(one.leader is not None and bool(one.pairs) for one in measures)
     if ranked > 1:
         yield Paragraph(
             "These explain a verdict more than they make one. "
@@ -144,7 +155,7 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
         found = [one for one in measures if one.dimension == dimension]
         known = [one for one in found if any(value.value is not None for value in one.values.values())]
         if known:
-            yield _measure_table(dimension, known, labels)
+            yield _measure_table(dimension, known, labels, ranked=not comparison.blocked)
         for one in found:
             if one not in known:
                 why = next(iter(one.values.values())).unknown
@@ -153,7 +164,7 @@ def answers(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
             yield from _told(one.key, one.remarks, "plain")
 
 
-def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[str]) -> Table:
+def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[str], *, ranked: bool) -> Table:
     """The author's column only where one of these measures has such an anchor."""
     author = any(one.author is not None and one.author.value is not None for one in found)
     rows = tuple(
@@ -162,7 +173,7 @@ def _measure_table(dimension: str, found: Sequence[Yardstick], labels: Sequence[
             _anchor(one.base),
             *(_measured(one.values[label]) for label in labels),
             *([_anchor(one.author)] if author else []),
-            cell(_winner(one)),
+            cell(_winner(one) if ranked else "shown, not ranked"),
         )
         for one in found
     )
@@ -186,15 +197,16 @@ def _told(key: str, said: Mapping[str, Sequence[str]], role: Role) -> Iterator[P
 def _measured(estimate: Estimate) -> Cell:
     if estimate.value is None:
         return cell(f"unknown: {estimate.unknown}")
-    ends = "" if estimate.low is None or estimate.high is None else f" ({estimate.low:.3g} to {estimate.high:.3g})"
-    return cell(f"{estimate.value:.3g}{ends}", estimate.value)
+    low, high = estimate.low, estimate.high
+    ends = "" if low is None or high is None else f" ({measured_text(low)} to {measured_text(high)})"
+    return cell(f"{measured_text(estimate.value)}{ends}", estimate.value)
 
 
 def _anchor(estimate: Estimate | None) -> Cell:
     return (
         cell("not defined")
         if estimate is None or estimate.value is None
-        else cell(f"{estimate.value:.3g}", estimate.value)
+        else cell(measured_text(estimate.value), estimate.value)
     )
 
 
@@ -214,7 +226,7 @@ def _winner(one: Yardstick) -> str:
 def telling_examples(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """The answers that speak most for the leader, and those that speak most against it."""
     found = comparison.examples
-    if not found:
+    if not found or comparison.blocked:
         return
     leader, rival = found[0].leader, found[0].rival
     answered = any(len(told.said.shown) > 1 for told in found)

@@ -11,7 +11,7 @@ from runoff.comparison.voting import Votes
 from runoff.evaluation.votes import PairResult
 from runoff.evaluation.votes.sentences import CANNOT_SEE, METHOD, agreement_sentence, voter_sentence, voter_warnings
 from runoff.report.model import Block, Cell, Paragraph, Table, cell
-from runoff.report.numbers import percent_text
+from runoff.report.numbers import measured_text, percent_text
 from runoff.words import p_text
 
 __all__ = ["vote_facts", "votes"]
@@ -54,7 +54,7 @@ def _pair_row(one: PairResult) -> tuple[Cell, ...]:
             share.value,
         ),
         cell(p_text(one.p_value), one.p_value),
-        cell(f"{one.e_value:.3g} of {one.threshold:g}", one.e_value),
+        cell(f"{measured_text(one.e_value)} (decides from {one.threshold:g})", one.e_value),
         cell(f"{one.decided} preferred" if one.decided else "not decided"),
     )
 

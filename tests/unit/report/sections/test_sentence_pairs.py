@@ -128,6 +128,26 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         lambda root: made(root, told=OTHER_BASE),
         made,
     ),
+    "no difference is shown of what can't be compared": (
+        "These losses can't be compared (base model), so no difference between the runs is shown.",
+        lambda root: made(root, told=OTHER_BASE),
+        made,
+    ),
+    "a difference of what can be compared": (
+        "a - b | -",
+        made,
+        lambda root: made(root, told=OTHER_BASE),
+    ),
+    "who is better by a measure": (
+        "no difference detectable",
+        lambda root: made(root, measures=measured()[:2]),
+        lambda root: made(root, told=OTHER_BASE, measures=measured()[:2]),
+    ),
+    "only what beats the base": (
+        "Only a run that is better than the base by held-out loss could be shipped; none of these is.",
+        lambda root: made(root, {"a": LOSSES + 1.5, "b": LOSSES + 1.6 + NOISE}),
+        made,
+    ),
     "that nothing will make them comparable": (
         "No further measurement of these runs can change that: it takes runs on one base and with one tokenizer.",
         lambda root: made(root, told=OTHER_BASE),
