@@ -57,7 +57,8 @@ def headline(decision: Decision, deciding: Sequence[Yardstick], leader: str, sta
         return _untested(one, leader)
     if len(others) > 1 and len(one.not_worse) > 1:
         tied = listed([label for label in one.values if label in one.not_worse])
-        alone = pair.p_value is not None and pair.p_value <= 0.05  # which the choice of a leader among many explains
+        p_values = [others[label].p_value for label in one.not_worse if label in others]
+        alone = any(p is not None and p <= 0.05 for p in p_values)  # which the choice of a leader among many explains
         allowed = f", with {len(one.values)} runs compared at once" if alone else ""
         return Sentence(f"No winner: {tied} can't be told apart by {name}{allowed} ({told}).", cites)
     if any(decide([each])[0] is Decision.BETTER for each in deciding):

@@ -17,7 +17,7 @@ from runoff.report.palette import Shape, shape_of
 __all__ = ["HEIGHT", "WIDTH", "Drawing", "Entry", "Label", "Mark", "Stroke", "corners", "draw"]
 
 WIDTH, HEIGHT = 760, 360
-LEFT, RIGHT, TOP, BOTTOM = 76, 30, 12, 48
+LEFT, RIGHT, TOP, BOTTOM = 76, 42, 12, 48
 MOST_MARKS = 12
 """Marks along one line: enough to follow it, few enough to see it."""
 MOST_BOLD = 8

@@ -106,6 +106,7 @@ def _difference_table(loss: Yardstick) -> Table:
         rows,
         (False, True, True, True, True, True),
         note="p: sign flips of whole sources. Smallest detectable: found with 80 % power at 5 %."
+        + (" Each p is of its pair alone; the verdict allows for all pairs at once." if len(labels) > 2 else "")
         + (
             " Of so many runs the one with the lowest loss is held against each other one."
             if len(shown) < len(loss.pairs)

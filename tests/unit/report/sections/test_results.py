@@ -10,7 +10,7 @@ from tests.support.run_folders import Losses, made_measure, make_run, random_los
 
 from runoff.comparison import compare, verdict
 from runoff.report.model import Table
-from runoff.report.sections.results import answers
+from runoff.report.sections.results import answers, results
 
 STYLE: Losses = np.random.Generator(np.random.PCG64(3)).normal(0.5, 0.1, 120)
 
@@ -38,3 +38,25 @@ def finding(root: Path, one: Losses, other: Losses) -> str:
 )
 def test_the_finding_of_a_measure(tmp_path: Path, examples: int, apart: float, said: str) -> None:
     assert finding(tmp_path, STYLE[:examples], STYLE[:examples] + apart) == said
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_several_pairs_each_p_is_said_to_be_of_one(tmp_path: Path, count: int) -> None:
+    losses = random_losses(1)
+    comparison = compare([make_run(tmp_path, f"r{at}", losses=losses + 0.1 * at) for at in range(count)])
+    (table,) = [
+        block
+        for block in results(comparison, verdict(comparison))
+        if isinstance(block, Table) and block.caption.startswith("Paired differences")
+    ]
+    assert ("Each p is of its pair alone; the verdict allows for all pairs at once." in table.note) is (count > 2)
+
+
+def test_sources_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    comparison = compare([make_run(tmp_path, name, losses=random_losses(1)) for name in "ab"])
+    (table,) = [
+        block
+        for block in results(comparison, verdict(comparison))
+        if isinstance(block, Table) and block.caption == "Held-out loss by source"
+    ]
+    assert [row[0].text for row in table.rows] == [f"source {at}" for at in range(12)]

@@ -110,6 +110,12 @@ def finding(code: str) -> Finding:
     return Finding(code=code, level="warning", place="run.yaml:1", what="Some rows.", why="They are few.", fix="More.")
 
 
+def close_runs(count: int) -> dict[str, Losses | None]:
+    """Each a little worse than the one before, with noise of its own."""
+    noise = np.random.Generator(np.random.PCG64(3)).normal(0, 0.05, (count, len(LOSSES)))
+    return {f"r{at:02}": LOSSES + 0.008 * at + noise[at] for at in range(count)}
+
+
 def settings_of(root: Path, *, seeds: int) -> Report:
     """Two settings with two seeds, or two of the worse and one of the better."""
     runs = [
@@ -137,6 +143,11 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         "a - b | -",
         made,
         lambda root: made(root, told=OTHER_BASE),
+    ),
+    "several runs at once": (
+        "can't be told apart by held-out loss, with 20 runs compared at once (",
+        lambda root: made(root, close_runs(20)),
+        lambda root: made(root, {"a": LOSSES, "b": LOSSES + WIDE, "c": LOSSES + WIDE[::-1]}),
     ),
     "who is better by a measure": (
         "no difference detectable",
