@@ -22,6 +22,7 @@ from runoff.comparison.yardstick import SEED, Pairs, Yardstick, from_measures
 from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, mean_loss
 from runoff.errors import RunError
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
+from runoff.evaluation.evaluate import largest_in_common
 
 __all__ = ["HELD_OUT", "Evidence", "clusters_of", "gather", "paired_rows", "validation_rows"]
 
@@ -68,13 +69,9 @@ def gather(
         return _nothing(
             f"{listed(without)} {'was' if len(without) == 1 else 'were'} never scored on a held-out test set"
         )
-    shared = set.intersection(*(set(found) for found in stored.values()))
-    if not shared:
+    chosen = largest_in_common(list(stored.values()), frozenset().union(*(side.trained_on for side in sides)))
+    if chosen is None:
         return _nothing("the runs were scored on different test rows")
-    known = frozenset().union(*(side.trained_on for side in sides))
-    first = next(iter(stored.values()))
-    # Of rows that nobody was trained on the most: a larger set that some run knows is not held out for it.
-    chosen = max(shared, key=lambda key: (not known & _hashes(first[key]), len(first[key].rows), key))
     found = {label: one[chosen] for label, one in stored.items()}
     broken = _broken(found)
     if broken:
@@ -86,10 +83,6 @@ def gather(
         baseline = home[0] if home else baseline
     evidence = _evidence(members, margin, baseline)
     return evidence if groups else replace(evidence, votes=gather_votes(sides, stored))
-
-
-def _hashes(one: Evaluation) -> set[str]:
-    return {row.sha256[:16] for row in one.rows}
 
 
 def _broken(found: Mapping[str, Evaluation]) -> str | None:

@@ -6,7 +6,7 @@ Owns: the order of the work, what is stored and what is not computed again. Must
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from runoff.evaluation.testset import TestSet, read_test_set
 from runoff.files import changed_files, read_jsonl
 from runoff.runs import Run
 
-__all__ = ["Evaluation", "Example", "evaluate", "load_evaluations"]
+__all__ = ["Evaluation", "Example", "evaluate", "largest_in_common", "load_evaluations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +148,19 @@ def load_evaluations(run: Run) -> list[Evaluation]:
                 Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent, edited)
             )
     return found
+
+
+def largest_in_common(
+    stored: Sequence[Mapping[str, Evaluation]], trained_on: frozenset[str] = frozenset()
+) -> str | None:
+    """Of the test sets that every run was measured on, the key of the one with the most rows; None without any.
+
+    stored: for each run its evaluations by key; one run at least. trained_on: hashes (16 digits) of rows that some run
+    knows: a larger set with one of them is not held out for it, so it comes after all without.
+    """
+
+    def rank(key: str) -> tuple[bool, int, str]:
+        rows = stored[0][key].rows
+        return trained_on.isdisjoint(row.sha256[:16] for row in rows), len(rows), key
+
+    return max(set.intersection(*map(set, stored)), key=rank, default=None)

@@ -15,7 +15,7 @@ from runoff.engines import Base
 from runoff.engines.generation import Sampling
 from runoff.errors import RunError
 from runoff.evaluation.answers import Answer
-from runoff.evaluation.evaluate import Evaluation, load_evaluations
+from runoff.evaluation.evaluate import Evaluation, largest_in_common, load_evaluations
 from runoff.evaluation.generating import generate_answers
 from runoff.evaluation.material import BASE, Material, TrainingRow
 from runoff.evaluation.samples import training_rows
@@ -100,10 +100,11 @@ def shared_evaluations(runs: Sequence[Run]) -> list[Evaluation]:
         raise RunError(
             f"{' and '.join(without)}: no generated answers are stored. Run: runoff evaluate {names} --generate."
         )
-    shared = set.intersection(*(set(own) for own in found))
-    if not shared:
-        raise RunError(f"{' and '.join(names.split())} answered different test sets. Give them one: --test FILE.")
-    key = max(shared, key=lambda one: (len(found[0][one].rows), one))
+    key = largest_in_common(found)
+    if key is None:
+        raise RunError(
+            f"{' and '.join(run.name for run in runs)} answered different test sets. Give them one: --test FILE."
+        )
     return [own[key] for own in found]
 
 

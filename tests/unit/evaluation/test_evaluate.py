@@ -13,8 +13,10 @@ from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
 from runoff.engines.generation import batches, generate
+from runoff.engines.scoring import ScoredRow
 from runoff.errors import DataError
-from runoff.evaluation import Answering, evaluate, held_out_loss, load_evaluations
+from runoff.evaluation import Answering, Evaluation, evaluate, held_out_loss, load_evaluations
+from runoff.evaluation.evaluate import largest_in_common
 from runoff.plan import AdapterSpec
 from runoff.runs import Run
 
@@ -127,3 +129,16 @@ def test_two_prompts_of_one_name_are_refused(runs: list[Run], tmp_path: Path) ->
     )
     with pytest.raises(DataError, match=f"the id {taken} is taken by another prompt"):
         evaluate(runs, base=FakeBase(), answering=Answering(prompts=tmp_path / "own.yaml"))
+
+
+def stored(**rows: int) -> dict[str, Evaluation]:
+    """A run's evaluations by key, of so many rows."""
+    one = ScoredRow(1, None, "f" * 64, 2.0, 1, 0.1)
+    return {key: Evaluation("run", key, {}, {}, "", (one,) * count, ()) for key, count in rows.items()}
+
+
+def test_runs_are_held_against_each_other_on_the_largest_test_set_that_all_have() -> None:
+    assert largest_in_common([stored(small=2, large=3, own=9), stored(large=3, small=2)]) == "large"
+    assert largest_in_common([stored(one=2, two=2), stored(two=2, one=2)]) == "two"
+    assert largest_in_common([stored(one=2), stored(two=2)]) is None
+    assert largest_in_common([stored(one=2), stored()]) is None
