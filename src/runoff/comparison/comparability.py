@@ -17,7 +17,8 @@ from runoff.words import count_of
 __all__ = ["CHECKS", "HELD_OUT", "VALIDATION", "Check", "check_all"]
 
 Level = Literal["blocking", "warning", "ok"]
-HELD_OUT, VALIDATION = "held-out loss", "validation loss"
+HELD_OUT, VALIDATION, MEASURES = "held-out loss", "validation loss", "measures of generated answers"
+"""As a reader calls them; what a check blocks is shown in these words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,20 @@ def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
             yield Check("status", "warning", Sentence(text, (f"{side.label}.status",)))
 
 
+def measures(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
+    """Answers drawn in another way, or held against other training rows, give other values."""
+    if evidence.unlike:
+        what = listed(sorted({name for names in evidence.unlike.values() for name in names}))
+        count = len(evidence.unlike)
+        text = (
+            f"{count_of(count, 'measure')} of generated answers {'was' if count == 1 else 'were'} taken in different "
+            f"ways ({what}) and {'is' if count == 1 else 'are'} left out. Evaluate the runs together, with --generate."
+        )
+        yield Check(
+            "measures", "blocking", Sentence(text, tuple(f"{side.label}.measures" for side in sides)), (MEASURES,)
+        )
+
+
 def edited(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
     """A record whose hashes no longer hold was changed by somebody, and may not say what happened."""
     for side in sides:
@@ -295,6 +310,7 @@ CHECKS = (
     versions,
     restarted,
     early_end,
+    measures,
     edited,
     unfinished,
 )

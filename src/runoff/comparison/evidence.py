@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,8 @@ class Evidence:
 
     loss: the held-out loss, None if `missing` says why. measures: of generated answers, by key. by_source: source ->
     label -> held-out loss. evaluations: by label; averaged over seeds where runs were grouped. challenges: against the
-    baseline, if one was named. votes: of people, blindly; on runs, so not where they were grouped.
+    baseline, if one was named. votes: of people, blindly; on runs, so not where they were grouped. unlike: keys of
+    measures that were taken in different ways, and so left out, each with what differs.
     """
 
     missing: str | None
@@ -46,6 +47,7 @@ class Evidence:
     evaluations: Mapping[str, Evaluation]
     challenges: tuple[Challenge, ...] = ()
     votes: Votes | None = None
+    unlike: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def gather(
@@ -76,12 +78,17 @@ def gather(
     broken = _broken(found)
     if broken:
         return _nothing(broken)
+    unlike = _unlike(list(found.values()))
+    found = {
+        label: replace(one, measures={key: each for key, each in one.measures.items() if key not in unlike})
+        for label, one in found.items()
+    }
     members = {label: [found[side.label] for side in group] for label, group in (groups or {}).items()}
     members = members or {label: [one] for label, one in found.items()}
     if baseline is not None and baseline not in members:
         home = [label for label, group in (groups or {}).items() if baseline in [side.label for side in group]]
         baseline = home[0] if home else baseline
-    evidence = _evidence(members, margin, baseline)
+    evidence = replace(_evidence(members, margin, baseline), unlike=unlike)
     return evidence if groups else replace(evidence, votes=gather_votes(sides, stored))
 
 
@@ -97,6 +104,18 @@ def _broken(found: Mapping[str, Evaluation]) -> str | None:
                 are = "loss that is not a number" if bad == 1 else "losses that are not numbers"
                 return f"{label}'s evaluation holds {bad} {are}"
     return None
+
+
+def _unlike(found: Sequence[Evaluation]) -> dict[str, tuple[str, ...]]:
+    """Measures whose values can't be set side by side, and what differs in how they were taken, as far as is known."""
+    unlike = {}
+    for key in set.intersection(*(set(one.measures) for one in found)):
+        taken = [one.measures[key].taken for one in found]
+        names = {name for each in taken for name in each}
+        differing = [name for name in names if len({each[name] for each in taken if name in each}) > 1]
+        if differing:
+            unlike[key] = tuple(sorted(differing))
+    return unlike
 
 
 def validation_rows(side: Side, iteration: int) -> list[ScoredRow]:

@@ -6,8 +6,10 @@ Owns: which prompts, how long an answer may be, and what is stored beside each r
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,15 @@ from runoff.evaluation.answers import Answer
 from runoff.evaluation.asking import Question, ask, prompt_questions, row_questions, that_fit
 from runoff.evaluation.drifting import drifts
 from runoff.evaluation.material import BASE, Material, TrainingRow
-from runoff.evaluation.measures import MEASURES, SAMPLED_MEASURES, MeasureResult, load_measure, measure
+from runoff.evaluation.measures import (
+    MEASURES,
+    SAMPLED_MEASURES,
+    About,
+    Measure,
+    MeasureResult,
+    load_measure,
+    measure,
+)
 from runoff.evaluation.samples import spread, training_rows
 from runoff.evaluation.session import Session
 from runoff.evaluation.stored import StoredMeasure, store_measures
@@ -31,6 +41,8 @@ __all__ = ["Answering", "answer_all"]
 SUITE_TOKENS = 96
 Answers = Mapping[str, Mapping[str, Sequence[Answer]]]
 """By label, then by the name of the job."""
+Measured = tuple[MeasureResult, Mapping[str, str | float]]
+"""A result, and how it was taken."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +97,10 @@ def answer_all(session: Session, test: TestSet, wanted: Answering) -> None:
     }
     material = _material(session, found, prompts, training)
     material = replace(material, drift=drifts(session, test.key, jobs["suite"].questions, found[BASE]["suite"]))
-    results = measure(material, (*MEASURES, *own))
+    results = _measured(material, (*MEASURES, *own), jobs["answers"].sampling)
     if "sampled" in jobs:
         sampled = replace(material, answers={who: tuple(answers["sampled"]) for who, answers in found.items()})
-        results += measure(sampled, SAMPLED_MEASURES)
+        results += _measured(sampled, SAMPLED_MEASURES, jobs["sampled"].sampling)
     generation = _plain(asdict(wanted) | {"max_tokens": jobs["answers"].sampling.max_tokens})
     _store(session, test, found, generation | {"questions_answered": len(jobs["answers"].questions)}, results)
 
@@ -117,8 +129,27 @@ def _jobs(
 
 
 def _training(session: Session) -> list[Row]:
-    """What any of the runs was trained on."""
-    return list({row.sha256: row for run in session.runs for row in training_rows(run)}.values())
+    """What any of the runs was trained on, whatever the order in which they were named."""
+    runs = sorted(session.runs, key=lambda run: run.name)
+    return list({row.sha256: row for run in runs for row in training_rows(run)}.values())
+
+
+def _training_sha256(material: Material) -> str:
+    """Identity of the training rows that are looked at, and of those that the base has answered."""
+    body = [[astuple(row) for row in material.training], [answer.example for answer in material.base_on_training]]
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()[:16]
+
+
+def _measured(material: Material, measures: Sequence[Measure], sampling: Sampling) -> list[Measured]:
+    rows = _training_sha256(material)
+    return [(one, _taken(one.about, sampling, rows)) for one in measure(material, measures)]
+
+
+def _taken(about: About, sampling: Sampling, training_sha256: str) -> dict[str, str | float]:
+    """What has to be equal for the values of two runs that were measured apart to be set side by side."""
+    drawn = {"top-p": sampling.top_p, "seed": sampling.seed} if sampling.temperature else {}
+    rows = {"training rows": training_sha256} if about.looks_at_training else {}
+    return {"temperature": sampling.temperature, "longest answer": sampling.max_tokens, **drawn, **rows}
 
 
 def _material(session: Session, found: Answers, prompts: tuple[Prompt, ...], training: Sequence[Row]) -> Material:
@@ -133,7 +164,11 @@ def _material(session: Session, found: Answers, prompts: tuple[Prompt, ...], tra
 
 
 def _store(
-    session: Session, test: TestSet, found: Answers, generation: dict[str, Any], results: Sequence[MeasureResult]
+    session: Session,
+    test: TestSet,
+    found: Answers,
+    generation: dict[str, Any],
+    results: Sequence[Measured],
 ) -> None:
     """The answers under names that a person finds, and the measures."""
     for run in session.runs:
@@ -144,7 +179,7 @@ def _store(
                     rows = (answer.to_json() for answer in found[who][name])
                     write_bytes(folder / f"{prefix}{name}.jsonl", jsonl(rows))
         clusters = {one.example: one.cluster for some in found[run.name].values() for one in some}
-        store_measures(folder, generation, [StoredMeasure.of(one, run.name, clusters) for one in results])
+        store_measures(folder, generation, [StoredMeasure.of(one, run.name, clusters, taken) for one, taken in results])
 
 
 def _prompts(wanted: Answering) -> tuple[Prompt, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +42,7 @@ class StoredMeasure:
 
     per_example: example -> (run's value, base's value). flags: what warns of the number. remarks: what explains it.
     bounds: the least and the largest value of an example, where there are both.
+    taken: how it was measured, in words for a reader; runs can be set side by side where that is equal.
     """
 
     key: str
@@ -59,9 +60,12 @@ class StoredMeasure:
     flags: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     bounds: Bounds | None = None
+    taken: Mapping[str, str | float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, result: MeasureResult, label: str, clusters: dict[str, str]) -> Self:
+    def of(
+        cls, result: MeasureResult, label: str, clusters: dict[str, str], taken: Mapping[str, str | float] | None = None
+    ) -> Self:
         """The part of a result that is one run's."""
         about = result.about
         own, base = result.per_example.get(label, {}), result.per_example.get("base", {})
@@ -80,6 +84,7 @@ class StoredMeasure:
             {example: clusters[example] for example in own if example in clusters},
             tuple(result.flags.get(label, ())),
             bounds=about.bounds if about.bounds and math.isfinite(about.bounds[1]) else None,
+            taken=taken or {},
         )
 
     @classmethod

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import pytest
-from tests.support.run_folders import Told, make_run, random_losses
+from tests.support.run_folders import Told, made_measure, make_run, random_losses
 
 from runoff.comparison import compare
 from runoff.comparison.comparability import Check
 from runoff.plan import Finding
-from runoff.runs import MetricRow
+from runoff.runs import MetricRow, Run
 
 SAME: dict[str, Any] = {}
 
@@ -221,3 +222,40 @@ def test_validations_over_rows_drawn_anew_are_said(tmp_path: Path) -> None:
     wanted = "Each validation loss is of rows drawn anew at random (a: 8 of 20 rows), so it moves with the draw."
     assert texts(list(compare([a, b]).checks), "warning") == [wanted]
     assert texts(list(compare([b, b]).checks), "warning") == []
+
+
+def measured(root: Path, name: str, **taken: dict[str, Any]) -> Run:
+    """A run with these measures, by key, each taken so."""
+    found = [replace(made_measure(key, 0.1), taken=how) for key, how in taken.items()]
+    return make_run(root, name, losses=random_losses(1), measures=found)
+
+
+def test_measures_that_were_taken_in_different_ways_are_left_out_and_named(tmp_path: Path) -> None:
+    how = {"temperature": 0.0, "training rows": "aa"}
+    a = measured(tmp_path, "a", copied=how, broken={"temperature": 0.0}, own={})
+    b = measured(tmp_path, "b", copied=how | {"training rows": "bb"}, broken={"temperature": 0.0}, own={"seed": 1})
+    found = compare([a, b])
+    assert set(found.evidence.measures) == {"broken", "own"}
+    assert found.evidence.unlike == {"copied": ("training rows",)}
+    (check,) = [check for check in found.checks if check.topic == "measures"]
+    assert check.level == "blocking"
+    assert check.blocks == ("measures of generated answers",)
+    assert check.sentence.text == (
+        "1 measure of generated answers was taken in different ways (training rows) and is left out. Evaluate the runs "
+        "together, with --generate."
+    )
+    assert found.not_to_be_ranked == ()
+
+
+def test_all_that_differs_is_said_of_several_measures(tmp_path: Path) -> None:
+    a = measured(tmp_path, "a", copied={"temperature": 0.0, "training rows": "aa"}, broken={"temperature": 0.0})
+    b = measured(tmp_path, "b", copied={"temperature": 0.7, "training rows": "bb"}, broken={"temperature": 0.7})
+    (text,) = [check.sentence.text for check in compare([a, b]).checks if check.topic == "measures"]
+    assert text.startswith("2 measures of generated answers were taken in different ways (temperature and training ")
+
+
+def test_measures_that_were_taken_alike_are_kept_and_nothing_is_said(tmp_path: Path) -> None:
+    runs = [measured(tmp_path, name, copied={"temperature": 0.0, "training rows": "aa"}) for name in "ab"]
+    found = compare(runs)
+    assert set(found.evidence.measures) == {"copied"}
+    assert not [check for check in found.checks if check.topic == "measures"]

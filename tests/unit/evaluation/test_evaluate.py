@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -12,13 +13,15 @@ import pytest
 from tests.support.fake_engine import FakeBase, FakeEngine
 from tests.support.runs import chat_row, fake_train, make_config, make_data, write_rows
 
+from runoff.data import load_rows
 from runoff.engines.generation import batches, generate
 from runoff.engines.scoring import ScoredRow
 from runoff.errors import DataError
 from runoff.evaluation import Answering, Evaluation, evaluate, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import largest_in_common
+from runoff.files import write_json
 from runoff.plan import AdapterSpec
-from runoff.runs import Run
+from runoff.runs import Run, load_run
 
 FEW = Answering(questions=4, training_questions=4, suite=False)
 
@@ -142,3 +145,42 @@ def test_runs_are_held_against_each_other_on_the_largest_test_set_that_all_have(
     assert largest_in_common([stored(one=2, two=2), stored(two=2, one=2)]) == "two"
     assert largest_in_common([stored(one=2), stored(two=2)]) is None
     assert largest_in_common([stored(one=2), stored()]) is None
+
+
+def other_rows(runs: list[Run], tmp_path: Path) -> list[Run]:
+    """The second run as if it had been trained on other rows, which are at hand."""
+    path = write_rows(tmp_path / "other.jsonl", [chat_row(number) for number in range(50, 60)])
+    rows = load_rows(path, name="train").rows
+    body = json.loads(runs[1].folder.identity.read_text("utf-8"))
+    body["data"]["train"] |= {"place": str(path), "sha256": "0" * 64, "row_sha256": [row.sha256[:16] for row in rows]}
+    write_json(runs[1].folder.identity, body)
+    return [runs[0], load_run(runs[1].folder.path)]
+
+
+def test_a_measure_knows_how_it_was_taken(runs: list[Run], tmp_path: Path) -> None:
+    apart = other_rows(runs, tmp_path)
+    one, other = (evaluate([run], base=FakeBase(), answering=FEW)[0].measures for run in apart)
+    for key in ("copied", "style", "facts", "persona_bleed"):
+        assert one[key].taken["training rows"] != other[key].taken["training rows"]
+    assert one["copied"].taken.keys() == {"temperature", "longest answer", "training rows"}
+    assert one["no_stop"].taken == other["no_stop"].taken == {"temperature": 0.0, "longest answer": 108}
+    assert one["end_chance"].taken == {}
+
+
+def test_runs_that_are_measured_together_are_measured_alike_whatever_their_order(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    pair = other_rows(runs, tmp_path)
+    first = {one.run: one.measures for one in evaluate(pair, base=FakeBase(), answering=FEW)}
+    assert {key: one.taken for key, one in first["long"].items()} == {
+        key: one.taken for key, one in first["short"].items()
+    }
+    assert {one.run: one.measures for one in evaluate(pair[::-1], base=FakeBase(), answering=FEW)} == first
+
+
+def test_drawn_answers_are_taken_with_their_seed(runs: list[Run]) -> None:
+    wanted = Answering(questions=4, training_questions=4, suite=False, sampled_temperature=0.7, seed=5)
+    measures = evaluate(runs, base=FakeBase(), answering=wanted)[0].measures
+    drawn = {"temperature": 0.7, "top-p": 0.95, "seed": 5, "longest answer": 108}
+    assert measures["broken_sampled"].taken == drawn
+    assert "seed" not in measures["broken"].taken

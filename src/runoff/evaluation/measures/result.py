@@ -62,6 +62,11 @@ class About:
     needs: tuple[Need, ...] = (Need.ANSWERS,)
     bounds: Bounds | None = None
 
+    @property
+    def looks_at_training(self) -> bool:
+        """Whether a value depends on the training rows that are at hand, and so on whose they are."""
+        return not {Need.TRAINING, Need.BASE_ON_TRAINING}.isdisjoint(self.needs)
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureResult:
