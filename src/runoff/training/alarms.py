@@ -14,12 +14,11 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from runoff.engines.scoring import ScoredRow, mean_loss
+from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, cluster_of, mean_loss
 from runoff.estimates.estimate import Estimate, ratio_mean
 
 __all__ = ["ALARMS", "Alarm", "Lookout", "Validation", "look", "trend"]
 
-UNIT = "nats per target token"
 _FOUR_DIGITS = 0.00005
 STRICT = 0.99
 LEAST = 0.001
@@ -61,9 +60,10 @@ class Validation:
     def above(self, other: Validation, level: float = 0.95) -> Estimate:
         """How far this loss lies above another one, over the rows of both; negative: it is lower."""
         before = {row.row: row.nats for row in other.rows}
-        sources = [row.source if row.source is not None else f"row {row.row}" for row in self.rows]
+        sources = [cluster_of(row) for row in self.rows]
         differences = [row.nats - before[row.row] for row in self.rows]
-        return ratio_mean(differences, [row.target_tokens for row in self.rows], sources, unit=UNIT, level=level)
+        tokens = [row.target_tokens for row in self.rows]
+        return ratio_mean(differences, tokens, sources, unit=HELD_OUT_UNIT, level=level)
 
 
 @dataclass

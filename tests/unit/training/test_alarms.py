@@ -126,6 +126,76 @@ def test_without_validation_the_training_loss_tells() -> None:
     assert codes(seen([], SCATTERED[:5], updates=80)) == []
 
 
+def zigzag(level: float, count: int, width: float = 0.1) -> list[float]:
+    """Reports that go up and down by `width`, whose scatter is 1.4826 * width / sqrt(2)."""
+    return [level + width * (at % 2) for at in range(count)]
+
+
+@pytest.mark.parametrize(("fall", "expected"), [(0.31, ["A603"]), (0.32, [])])
+def test_a_fall_is_three_times_the_scatter(fall: float, expected: list[str]) -> None:
+    """3 * 1.4826 * 0.1 / sqrt(2) = 0.3145."""
+    assert codes(seen([], [*zigzag(2 + fall, 4), *zigzag(2, 5)], updates=80)) == expected
+
+
+@pytest.mark.parametrize(("before", "level", "expected"), [
+    ([2.0] * 8, 2.19, []),
+    ([2.0] * 8, 2.21, ["A602"]),
+    (zigzag(2, 9), 2.62, []),
+    (zigzag(2, 9), 2.64, ["A602"]),
+    ([2.0] * 5, 2.21, ["A602"]),
+    ([2.0] * 4, 2.21, []),
+    ([*[2.0] * 5, 1.0, 1.0], 1.2, ["A602"]),
+])  # fmt: skip
+def test_a_rise_is_a_tenth_and_six_times_the_scatter_above_the_lowest(
+    before: list[float], level: float, expected: list[str]
+) -> None:
+    """6 * 1.4826 * 0.1 / sqrt(2) = 0.629; of fewer than 8 reports nothing is said."""
+    assert codes(seen([], [*before, *[level] * 3])) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(7, []), (8, ["A603"])])
+def test_eight_reports_can_show_that_nothing_is_learnt(count: int, expected: list[str]) -> None:
+    assert codes(seen([], zigzag(2, count), updates=80)) == expected
+
+
+def test_eight_reports_can_show_a_fall() -> None:
+    assert codes(seen([], np.linspace(2, 1, 8).tolist(), updates=80)) == []
+
+
+def test_without_a_validation_before_training_the_training_loss_tells() -> None:
+    lookout = seen([], SCATTERED, updates=80)
+    lookout.validate(validation(100, -0.5), 80)
+    assert f"the training loss is {SCATTERED[-1]:.3f}, no lower than its reports scatter" in only(lookout).text
+
+
+def moved(shift: float) -> Lookout:
+    """Two validations between which every row moved alike; no row has a source."""
+    lookout = Lookout(1e-4)
+    for at in range(2):
+        rows = (
+            ScoredRow(row, None, f"{row:064x}", float(loss + at * shift) * 40, 40, 0.1) for row, loss in enumerate(HARD)
+        )
+        lookout.validate(Validation(at * 100, tuple(rows)), 80)
+    return lookout
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(-0.0009, ["A603"]), (-0.0011, [])])
+def test_a_thousandth_of_a_nat_is_the_least_that_counts_as_learning(shift: float, expected: list[str]) -> None:
+    assert codes(moved(shift)) == expected
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        (0.00004, "the same as the one before, to four digits"),
+        (0.00006, "0.0001 higher than the one before (0.0001 to 0.0001)"),
+        (-0.0002, "0.0002 lower than the one before (0.0002 to 0.0002)"),
+    ],
+)
+def test_a_trend_is_told_in_four_digits(shift: float, expected: str) -> None:
+    assert trend(moved(shift)) == expected
+
+
 def test_a_training_loss_that_only_rises_is_divergence_and_not_no_learning() -> None:
     assert codes(seen([], [*SCATTERED[:8], 3.0, 3.1, 3.2], updates=80)) == ["A602"]
 
