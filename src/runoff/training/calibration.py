@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runoff.config import Config
-from runoff.data import Batch, epoch_order, fixed_order, make_batch
-from runoff.data.encode import Encoded
+from runoff.data import Batch, epoch_order, make_batch
 from runoff.engines import Base, open_base
+from runoff.engines.scoring import scoring_batches
 from runoff.training.api import Prepared, prepare
 
 __all__ = ["Calibration", "calibrate"]
@@ -37,9 +37,8 @@ class Calibration:
         """One sentence."""
         return (
             f"about {_minutes(self.training_seconds)} of training and {_minutes(self.validation_seconds)} of "
-            f"validation on "
-            f"{self.engine}, from {self.measured_iterations} measured iterations, without the savings of the trunk "
-            f"cache."
+            f"validation on {self.engine}, from {self.measured_iterations} measured iterations, without the savings of "
+            "the trunk cache."
         )
 
 
@@ -59,12 +58,14 @@ def calibrate(
     plan, settings = ready.plan, ready.plan.settings
     loaded = base or open_base(plan.model.folder, engine=settings.engine, dtype=settings.dtype)
     engine = loaded.attach(plan.adapter, seed=settings.seed, checkpointing=settings.grad_checkpoint)
-    train = _batches(ready.data.train, epoch_order(_lengths(ready.data.train), settings.batch_size, seed=0, epoch=0))
+    rows = ready.data.train
+    order = epoch_order([len(row.ids) for row in rows], settings.batch_size, seed=0, epoch=0)
+    train = [make_batch([rows[index] for index in batch]) for batch in order]
     trained = _seconds_per_token(train, engine.accumulate, clock)
     in_an_epoch = sum(batch.ids.size for batch in train)
     validation = 0.0
     if ready.data.valid and plan.counts.validations:
-        valid = _batches(ready.data.valid, fixed_order(_lengths(ready.data.valid), settings.batch_size))
+        valid = scoring_batches(ready.data.valid)
         share = plan.counts.validation_rows / len(ready.data.valid)
         read = sum(batch.ids.size for batch in valid) * share * plan.counts.validations
         validation = read * _seconds_per_token(valid, engine.score, clock)
@@ -74,14 +75,6 @@ def calibrate(
         measured_iterations=min(MEASURED, len(train)) - (len(train) > 1),
         engine=f"{loaded.facts.name} ({loaded.facts.device}, {loaded.facts.dtype})",
     )
-
-
-def _lengths(rows: Sequence[Encoded]) -> list[int]:
-    return [len(row.ids) for row in rows]
-
-
-def _batches(rows: Sequence[Encoded], order: Sequence[tuple[int, ...]]) -> list[Batch]:
-    return [make_batch([rows[index] for index in batch]) for batch in order]
 
 
 def _seconds_per_token(batches: Sequence[Batch], run: Callable[[Batch], object], clock: Callable[[], float]) -> float:

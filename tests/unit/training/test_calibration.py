@@ -13,6 +13,7 @@ from tests.unit.plan.findings.case import SETTINGS, Case
 from runoff.config import load_config
 from runoff.data import Batch
 from runoff.engines import Engine
+from runoff.engines.scoring import scoring_batches
 from runoff.plan import AdapterSpec
 from runoff.training import prepare
 from runoff.training.calibration import calibrate
@@ -24,6 +25,7 @@ class Clocked(FakeBase):
 
     now: float = 0.0
     seen: list[Batch] = field(default_factory=list)
+    scored: list[Batch] = field(default_factory=list)
 
     def attach(self, spec: AdapterSpec | None, *, seed: int = 0, checkpointing: bool = False) -> Engine:  # type: ignore[override]
         engine = super().attach(spec, seed=seed, checkpointing=checkpointing)
@@ -36,6 +38,7 @@ class Clocked(FakeBase):
 
         def scored(batch: Batch) -> object:
             self.now += batch.ids.size / 2000
+            self.scored.append(batch)
             return score(batch)
 
         engine.accumulate, engine.score = timed, scored  # type: ignore[method-assign,assignment]
@@ -65,6 +68,20 @@ def test_the_time_is_the_measured_rate_over_the_whole_run(write: Callable[..., P
     scored = sum(len(example.ids) for example in ready.data.valid) * ready.plan.counts.validations
     assert scored / 2000 <= measured.validation_seconds <= 1.2 * scored / 2000
     assert "from 4 measured iterations" in str(measured)
+
+
+def rows(batch: Batch) -> list[int]:
+    return [example.row.number for example in batch.examples]
+
+
+def test_a_validation_is_measured_in_the_batches_that_validations_have(write: Callable[..., Path]) -> None:
+    config, base = load_config(write(batch_size="2")), Clocked()
+    ready = prepare(config)
+    calibrate(config, base=base, prepared=ready, clock=lambda: base.now)
+    assert {len(batch.examples) for batch in base.seen} == {2}
+    assert base.scored
+    validation = [rows(batch) for batch in scoring_batches(ready.data.valid)]
+    assert all(rows(batch) in validation for batch in base.scored)
 
 
 def test_nothing_is_trained(write: Callable[..., Path]) -> None:
