@@ -45,17 +45,19 @@ def drifts(
     }
     missing = [run for run in session.runs if len(done[run.name]) < len(rows)]
     if missing:
+        session.loaded()
+        missing = [run for run in missing if run in session.runs]  # the others were refused just now
         session.say(f"drift: {len(rows)} answers of the base under {len(missing)} of the runs.")
-    for at, (row, (_, answer)) in enumerate(zip(rows, pairs, strict=True) if missing else ()):
-        wanted = [run for run in missing if len(done[run.name]) <= at]
-        base = _log_chances(session.engine(None), row) if wanted else None
+    for at, (row, (_, answer)) in enumerate(zip(rows, pairs, strict=True), start=1):
+        wanted = [run for run in missing if len(done[run.name]) < at]
+        if wanted:
+            base = _log_chances(session.engine(None), row)
         for run in wanted:
-            if base is not None:
-                done[run.name].append(_drift(answer, row, base, _log_chances(session.engine(run), row)))
-            if at % KEEP_EVERY == KEEP_EVERY - 1 or at == len(rows) - 1:
+            done[run.name].append(_drift(answer, row, base, _log_chances(session.engine(run), row)))
+            if at % KEEP_EVERY == 0 or at == len(rows):
                 write_bytes(paths[run.name], jsonl(one.to_json() for one in done[run.name]))
     zero = tuple(Drift(answer.example, answer.cluster, len(answer.tokens), 0.0, 0.0) for _, answer in pairs)
-    return {BASE: zero, **{name: _finite(some) for name, some in done.items() if name in paths}}
+    return {BASE: zero, **{name: _finite(some) for name, some in done.items()}}
 
 
 def _encoded(number: int, question: Question, answer: Answer) -> Encoded:

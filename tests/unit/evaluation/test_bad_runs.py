@@ -141,6 +141,18 @@ def test_an_adapter_that_the_engine_refuses_does_not_stop_the_others(runs: list[
     assert any("bad: is left out, since its adapter can't be put on the base (no such layer)." in one for one in said)
 
 
+def test_an_adapter_that_is_refused_when_only_the_drift_is_left_does_not_stop_the_others(runs: list[Run]) -> None:
+    few = Answering(4, 4)
+    for one in evaluate(runs, base=FakeBase(), answering=few):
+        for path in one.folder.glob("drift-*"):
+            path.unlink()
+    said: list[str] = []
+    found = evaluate(runs, base=Picky(), say=said.append, answering=few)
+    assert [one.run for one in found] == ["good"]
+    assert found[0].measures["drift_kl"].run.value
+    assert any("bad: is left out, since its adapter can't be put on the base (no such layer)." in one for one in said)
+
+
 class Dying(FakeBase):
     """Stops in the middle of the second run."""
 
