@@ -43,8 +43,12 @@ _NUMBER = re.compile(
     r"[ \-]?(?P<unit>per cent\b|[^\W\d_]+|%|°[CF]?)?",
     re.IGNORECASE,
 )
-_YES = re.compile(r"(?:yes|yeah|yep|certainly|of course|absolutely|definitely|correct|true|you can|it is|they are)\b")
-_NO = re.compile(r"(?:no|nope|not|never|false|incorrect|don't|do not|you can't|you cannot|it isn't|it is not)\b")
+_SAYS_YES = r"(?:yes|yeah|yep|certainly|of course|absolutely|definitely|correct|true|you can|it is|they are)\b"
+_YES = re.compile(rf"{_SAYS_YES}(?! no\b)")  # "it is no longer" and "it is no problem" say different things
+_NO = re.compile(
+    r"(?:no|nope|not|never|false|incorrect|don't|do not|you can't|you cannot|it isn't|it's not|they aren't)\b"
+    rf"|{_SAYS_YES} (?:not|never)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)

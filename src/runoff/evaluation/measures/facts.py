@@ -38,7 +38,8 @@ def _dealt(author: tuple[Answer, ...]) -> Iterator[Answer]:
     """The author's answers, each under a question half the test set away."""
     half = len(author) // 2
     for answer, other in zip(author, author[half:] + author[:half], strict=True):
-        yield replace(answer, text=other.text)
+        if other is not answer:  # a single one has no other
+            yield replace(answer, text=other.text)
 
 
 def _by_chance(values: list[float | None]) -> dict[str, float]:

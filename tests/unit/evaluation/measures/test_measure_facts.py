@@ -35,6 +35,12 @@ def test_quantities(text: str, expected: list[Quantity]) -> None:
         ("Don’t.", False),
         ("Twenty grams. No more.", None),
         ("Nothing is lost", None),
+        ("Of course not.", False),
+        ("They are not safe to eat.", False),
+        ("They are safe to eat, not cheap.", True),
+        ("You can never be sure.", False),
+        ("It's not done.", False),
+        ("It is no longer sold.", None),
         ("", None),
     ],
 )
@@ -87,6 +93,13 @@ def test_precision_recall_and_f1() -> None:
     assert found["facts_numbers"] == pytest.approx(1 / 2)
     assert found["facts_terms"] == pytest.approx(2 / 3)
     assert found["facts_polarity"] == 1
+
+
+def test_a_single_answer_of_the_author_can_be_dealt_to_no_other_question() -> None:
+    training = (TrainingRow("q", "Salt and yeast.", "s"), TrainingRow("q", "Flour and salt and yeast.", "t"))
+    own = tuple(Answer(str(at), "s", "How much?", f"{at} g of salt.", f"{at} g of salt.") for at in (5, 7))
+    beside = [FACTS[0](Material({"run": own[:count]}, training)).details["author"] for count in (1, 2)]
+    assert beside == [{}, {"the author's answers to other questions": 0.5}]
 
 
 def test_an_answer_that_claims_nothing_has_no_precision_but_a_recall() -> None:
