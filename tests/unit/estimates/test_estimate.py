@@ -101,8 +101,10 @@ def test_what_cannot_be_divided_is_unknown() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match="numerators must be finite: leave examples without a value out"):
         mean([1.0, math.nan], ["a", "b"], unit=UNIT)
+    with pytest.raises(ValueError, match="denominators must be finite"):
+        ratio_mean([1.0, 1.0], [1.0, math.inf], ["a", "b"], unit=UNIT)
     with pytest.raises(ValueError, match="labels"):
         mean([1.0, 2.0], ["a"], unit=UNIT)
     with pytest.raises(ValueError, match="axes"):
@@ -139,6 +141,23 @@ def test_intraclass_correlation_and_design_effect_by_hand() -> None:
     correlation = intraclass_correlation(np.array([1.0, 3.0, 5.0, 7.0]), clusters)
     assert correlation == pytest.approx(14 / 18)  # between 16, within 2, size 2: (16 - 2) / (16 + 2)
     assert design_effect(correlation, clusters) == pytest.approx(1 + 14 / 18)
+
+
+def test_intraclass_correlation_of_unequal_clusters_is_that_of_the_f_statistic() -> None:
+    """(F - 1) / (F - 1 + m), with m the typical size of Donner's formula."""
+    groups = [[1.0, 2.0, 1.5], [4.0, 5.5], [3.0, 2.0, 4.5, 3.5], [6.0]]
+    labels = [label for label, group in enumerate(groups) for _ in group]
+    size = (10 - (9 + 4 + 16 + 1) / 10) / 3
+    f = float(stats.f_oneway(*groups).statistic)
+    found = intraclass_correlation(np.concatenate(groups), Clusters.of(labels, 10))
+    assert found == pytest.approx((f - 1) / (f - 1 + size))
+
+
+def test_totals_are_made_row_by_row() -> None:
+    clusters = Clusters.of(["b", "a", "b"], 3)
+    assert clusters.totals(np.array([1.0, 2.0, 4.0])).tolist() == [2, 5]
+    assert clusters.totals(np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])).tolist() == [[2, 5], [16, 40]]
+    assert clusters.totals(np.zeros((0, 3))).shape == (0, 2)
 
 
 def test_intraclass_correlation_is_floored_and_unknown_where_it_has_no_meaning() -> None:
