@@ -13,7 +13,7 @@ __all__ = ["spread", "training_rows"]
 
 
 def training_rows(run: Run) -> list[Row]:
-    """The rows that a run was trained on, where they are still at hand and still the same; else none of them."""
+    """Those of the rows that a run was trained on that still stand, unchanged, in the file that they came from."""
     recorded = run.identity.data.get("train") or {}
     place = Path(str(recorded.get("place", "")))
     if not place.is_file():
@@ -23,7 +23,7 @@ def training_rows(run: Run) -> list[Row]:
     except DataError:
         return []
     known = set(recorded.get("row_sha256", []))
-    return [row for row in rows if not known or row.sha256[:16] in known]
+    return [row for row in rows if row.sha256[:16] in known]
 
 
 def spread(rows: Sequence[Row], count: int) -> list[Row]:
