@@ -93,7 +93,8 @@ DISTINGUISHABLE = Measure(
         ),
         cannot_see=(
             "Which way the difference lies, or how large it is: a single tell, such as one kind of dash, is enough for "
-            "1, so it does not rank weak runs."
+            "1, so it does not rank weak runs. The interval takes the classifier as given: of simulated runs that "
+            "write exactly as the author does, 7 % lie above 0.5 with their whole interval, not 2.5 %."
         ),
         needs=(Need.ANSWERS, Need.REFERENCES),
         bounds=SHARE,
