@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from runoff.estimates.bounded import SHARE
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, Need, TrainingRow
+from runoff.evaluation.measures.nearest import grams, nearest_cosines
 from runoff.evaluation.measures.result import (
     About,
     Dimension,
@@ -69,13 +70,9 @@ def training_spans(training: tuple[TrainingRow, ...]) -> TrainingSpans:
     rows = tuple(words(row.answer) for row in training)
     places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for row, tokens in enumerate(rows):
-        for position, seed in enumerate(_grams(tokens, _SEED)):
+        for position, seed in enumerate(grams(tokens, _SEED)):
             places.setdefault(seed, []).append((row, position))
     return TrainingSpans(rows, places)
-
-
-def _grams(tokens: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1))
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
@@ -103,21 +100,13 @@ def _per_answer(value: Callable[[TrainingSpans, Answer], float | None]) -> Calla
 
 def _nearest(about: About, material: Material) -> MeasureResult:
     """Cosine of word 1- to 3-gram TF-IDF to the most similar training answer."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(analyzer=_shingles, sublinear_tf=True)
-    rows = vectorizer.fit_transform([row.answer for row in material.training])
+    training = [row.answer for row in material.training]
     scores = {}
     for label, answers in material.everyone.items():
         kept = [answer for answer in answers if words(answer.text)]
-        nearest = (vectorizer.transform([a.text for a in kept]) @ rows.T).max(axis=1).toarray() if kept else []
-        scores[label] = {answer.example: float(value[0]) for answer, value in zip(kept, nearest, strict=True)}
+        nearest = nearest_cosines([answer.text for answer in kept], training, longest=3)
+        scores[label] = {answer.example: value for answer, value in zip(kept, nearest, strict=True)}
     return from_scores(about, material, scores, clusters_of(material.everyone))
-
-
-def _shingles(text: str) -> list[tuple[str, ...]]:
-    tokens = words(text)
-    return [gram for n in (1, 2, 3) for gram in _grams(tokens, n)]
 
 
 _NEEDS = (Need.ANSWERS, Need.TRAINING)
@@ -174,7 +163,7 @@ NEAREST_ANSWER = Measure(
         matters=0.05,
         what=(
             "Cosine of TF-IDF over runs of 1 to 3 words to the most similar training answer of any of the runs "
-            "evaluated together; mean over answers."
+            "evaluated together, where words that no training answer holds count as the rarest; mean over answers."
         ),
         cannot_see="Whether the likeness is one of topic or of wording: above the author's own value it is wording.",
         needs=_NEEDS,

@@ -15,7 +15,9 @@ from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, cluster_of
 from runoff.estimates.clusters import Clusters, robust_ratio
 from runoff.estimates.estimate import Estimate, t_estimate
 from runoff.evaluation.material import AUTHOR, BASE, Material, Need
+from runoff.evaluation.measures.nearest import nearest_cosines
 from runoff.evaluation.measures.result import About, Dimension, Measure, MeasureResult, from_scores, result, unknown
+from runoff.evaluation.measures.texts import words
 
 __all__ = ["BY_NEARNESS", "MEMORIZATION", "nearness"]
 
@@ -26,16 +28,11 @@ _METHOD = "difference of two ratios of sums, cluster-robust t with the smaller n
 
 def nearness(held_out: Sequence[Row], training: Sequence[Row]) -> Mapping[str, float]:
     """For each held-out row the largest cosine of its question's TF-IDF words to a training question's."""
-    asked = {row.sha256[:16]: row.question for row in held_out if row.question.strip()}
-    known = [row.question for row in training if row.question.strip()]
+    asked = {row.sha256[:16]: row.question for row in held_out if words(row.question)}
+    known = [row.question for row in training if words(row.question)]
     if not asked or not known:
         return {}
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-    there = words.fit_transform(known)
-    nearest = (words.transform(list(asked.values())) @ there.T).max(axis=1).toarray().ravel()
-    return dict(zip(asked, nearest.tolist(), strict=True))
+    return dict(zip(asked, nearest_cosines(list(asked.values()), known), strict=True))
 
 
 def _gap(about: About, material: Material) -> MeasureResult:
