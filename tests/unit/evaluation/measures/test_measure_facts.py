@@ -95,6 +95,15 @@ def test_precision_recall_and_f1() -> None:
     assert found["facts_polarity"] == 1
 
 
+def test_without_a_claim_or_an_answer_of_the_authors_there_is_nothing_to_agree_with() -> None:
+    training = (TrainingRow("q", "Salt and yeast."), TrainingRow("q", "Flour and salt and yeast."))
+    references = ("It depends on many things.", "Salt, 5 g.", None)
+    answers = tuple(Answer(str(at), "s", "How?", ref, "Salt, 5 g.") for at, ref in enumerate(references))
+    found = {measure.about.key: measure(Material({"run": answers}, training)) for measure in FACTS}
+    assert found["facts"].per_example["run"] == found["facts_recall"].per_example["run"] == {"1": 1}
+    assert found["facts_precision"].per_example["run"] == {"0": 0, "1": 1}
+
+
 def test_a_single_answer_of_the_author_can_be_dealt_to_no_other_question() -> None:
     training = (TrainingRow("q", "Salt and yeast.", "s"), TrainingRow("q", "Flour and salt and yeast.", "t"))
     own = tuple(Answer(str(at), "s", "How much?", f"{at} g of salt.", f"{at} g of salt.") for at in (5, 7))

@@ -73,6 +73,25 @@ def test_a_gap_beyond_the_bases_own_is_memory_and_said_so() -> None:
     assert not found(scored())["memorization_gap"].flags["clean"]
 
 
+def test_the_gap_that_is_flagged_is_the_one_beyond_the_bases_own() -> None:
+    result = found(scored(base=(3.0, 2.5, 0.5, 24), parrot=(2.5, 1.5, 0.1, 30)))["memorization_gap"]
+    assert result.base.value == pytest.approx(0.5)
+    assert result.estimates["parrot"].value == pytest.approx(1.0)
+    (flag,) = result.flags["parrot"]
+    assert "beyond the base's own gap, its loss on them is 0.50 nats per token (0.50 to 0.50) lower" in flag
+
+
+def test_a_run_without_training_rows_is_unknown_beside_one_with_them() -> None:
+    given = scored(parrot=(2.5, 1.5, 0.1, 30))
+    result = found(replace(given, training={**given.training, "clean": ()}))["memorization_gap"]
+    assert "the training rows are not at hand" in str(result.estimates["clean"].unknown)
+    assert result.estimates["clean"].n == ROWS
+    assert result.flags["clean"] == ()
+    assert result.flags["parrot"]
+    fewer = replace(given, training={**given.training, "parrot": given.training["parrot"][:-1]})
+    assert found(fewer)["memorization_gap"].flags["parrot"] == (), "rows that do not pair up say nothing"
+
+
 def test_no_training_rows_is_a_reason_and_no_zero() -> None:
     result = found(replace(scored(), training={}))["memorization_gap"]
     assert result.estimates["clean"].value is None
@@ -84,14 +103,24 @@ def test_loss_by_nearness_takes_each_third_of_the_questions() -> None:
     given = replace(given, held_out={name: rows(2.0, shift=-1.0) for name in given.held_out})
     results = found(given)
     values = [results[f"loss_{third}"].estimates["clean"].value for third in ("far", "half_way", "near")]
-    assert all(value is not None for value in values)
-    assert values == sorted(values, key=lambda value: -(value or 0))
+    falls = [sum(range(start, start + 16)) / 16 / (ROWS - 1) for start in (0, 16, 32)]
+    ripples = [sum(at % 3 - 1 for at in range(start, start + 16)) / 16 for start in (0, 16, 32)]
+    expected = [2 + 0.05 * ripple - fall for ripple, fall in zip(ripples, falls, strict=True)]
+    assert values == [pytest.approx(value) for value in expected]
     assert [results[f"loss_{third}"].estimates["clean"].n for third in ("far", "half_way", "near")] == [16, 16, 16]
 
 
 def test_too_few_questions_for_thirds_is_said() -> None:
     result = found(replace(scored(), nearness={"0" * 16: 0.5}))["loss_near"]
     assert "only 1 held-out questions" in str(result.estimates["clean"].unknown)
+
+
+@pytest.mark.parametrize(("questions", "known"), [(8, False), (9, True)])
+def test_a_third_has_three_questions_at_least(questions: int, known: bool) -> None:
+    near = {f"{at:016x}": at / ROWS for at in range(questions)}
+    estimate = found(replace(scored(), nearness=near))["loss_far"].estimates["clean"]
+    assert (estimate.value is not None) is known
+    assert estimate.n == (3 if known else 0)
 
 
 def test_nearness_is_one_for_the_same_question_and_zero_for_another_subject() -> None:
@@ -117,11 +146,11 @@ def test_end_chance_is_the_mean_probability_and_only_of_rows_that_end() -> None:
 
 
 def test_the_end_is_first_or_has_a_place() -> None:
-    ranked = [replace(row, end_rank=rank) for row, rank in zip(rows(2.5), (1, 10, 1000, 1), strict=False)]
+    ranked = [replace(row, end_rank=rank) for row, rank in zip(rows(2.5), (1, 10, 1000, 100), strict=False)]
     given = replace(scored(), held_out={name: tuple(ranked) for name in ("base", "clean")})
     first, place = (found(given)[key].estimates["clean"] for key in ("end_first", "end_place"))
-    assert first.value == 0.5
-    assert place.value == pytest.approx(1.0)
+    assert first.value == 0.25
+    assert place.value == pytest.approx(1.5)
     assert (first.n, place.n) == (4, 4)
 
 
@@ -148,6 +177,10 @@ def test_a_run_that_forgot_to_stop_is_said_with_its_cut_rows() -> None:
     assert flag.startswith("Less ready to stop than the base: a chance of 0.05 against 0.60.")
     assert flag.endswith("7 of its training rows were cut, and so trained without their end.")
     assert not result.flags["clean"]
+    (flag,) = found(replace(given, training_rows_cut={"endless": 1}))["end_chance"].flags["endless"]
+    assert flag.endswith("1 of its training rows was cut, and so trained without their end.")
+    (flag,) = found(replace(given, training_rows_cut={}))["end_chance"].flags["endless"]
+    assert flag.endswith("against 0.60.")
 
 
 def test_a_chance_that_is_nearly_none_is_not_written_as_none() -> None:
