@@ -38,8 +38,12 @@ _UNITS = {
     "tbsp": "tbsp tablespoon tablespoons", "cup": "cup cups", "mmhg": "mmhg",
 }  # fmt: skip
 _UNIT_OF = {spelling: unit for unit, spellings in _UNITS.items() for spelling in spellings.split()} | {"per cent": "%"}
+_SMALL = "|".join(word for word, value in NUMBER_WORDS.items() if value < 100)
+_BELOW_100 = rf"(?:(?:twenty|{'|'.join(_TENS)})[ \-](?:{'|'.join(_UP_TO_TWENTY.split()[1:10])})\b|(?:{_SMALL})\b)"
+_BELOW_1000 = rf"(?:(?:{_BELOW_100} )?hundred\b(?: (?:and )?{_BELOW_100})?|{_BELOW_100})"
+_SPELLED = rf"(?:(?:{_BELOW_1000} )?thousand\b(?: (?:and )?{_BELOW_1000})?|{_BELOW_1000})"
 _NUMBER = re.compile(
-    rf"(?<![\w.])(?P<sign>[€$])?(?P<number>\d[\d,]*(?:\.\d+)?|(?:{'|'.join(NUMBER_WORDS)})\b)"
+    rf"(?<![\w.])(?P<sign>[€$])?(?P<number>\d[\d,]*(?:\.\d+)?|{_SPELLED})"
     r"[ \-]?(?P<unit>per cent\b|[^\W\d_]+|%|°[CF]?)?",
     re.IGNORECASE,
 )
@@ -95,8 +99,20 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     unit = _UNIT_OF.get((match["unit"] or "").lower()) or _UNIT_OF.get(match["sign"] or "")
     if written == "one" and unit is None:
         return None
-    value = NUMBER_WORDS.get(written)
-    return Quantity(float(written.replace(",", "")) if value is None else float(value), unit)
+    return Quantity(float(written.replace(",", "")) if written[0].isdigit() else float(_spelled(written)), unit)
+
+
+def _spelled(written: str) -> int:
+    """The value of number words: "two thousand one hundred and twenty-five" is 2,125."""
+    thousands = below = 0
+    for word in re.findall(r"[a-z]+", written):
+        if word == "thousand":
+            thousands, below = 1000 * (below or 1), 0
+        elif word == "hundred":
+            below = 100 * (below or 1)
+        elif word != "and":
+            below += NUMBER_WORDS[word]
+    return thousands + below
 
 
 def polarity(text: str) -> bool | None:

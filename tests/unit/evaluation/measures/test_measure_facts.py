@@ -20,6 +20,13 @@ from runoff.evaluation.measures.facts import FACTS
         ("one of them, one day, in 1974", [Quantity(1, "day"), Quantity(1974, None)]),
         ("A1 paper, mp3 and no number", []),
         ("**40** *grams*", [Quantity(40, "g")]),
+        ("twenty-five grams, Seventy two degrees", [Quantity(25, "g"), Quantity(72, "°")]),
+        ("two hundred and fifty ml, a hundred days", [Quantity(250, "ml"), Quantity(100, "day")]),
+        ("three thousand one hundred and six euros", [Quantity(3106, "€")]),
+        ("a thousand and one weeks in 2 years", [Quantity(1001, "week"), Quantity(2, "year")]),
+        ("thirty, forty, fifty", [Quantity(30, None), Quantity(40, None), Quantity(50, None)]),
+        ("sixty, eighty-eight, ninety", [Quantity(60, None), Quantity(88, None), Quantity(90, None)]),
+        ("ten or twelve, seven and nine, one by one", [Quantity(at, None) for at in (10, 12, 7, 9)]),
     ],
 )
 def test_quantities(text: str, expected: list[Quantity]) -> None:
