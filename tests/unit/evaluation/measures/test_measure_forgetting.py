@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -103,6 +104,39 @@ def test_prompts_about_the_subject_are_left_out(persona: Material) -> None:
     assert "own" not in result.per_example["persona"]
 
 
+def test_two_terms_of_the_subject_are_bleed_and_one_is_not(persona: Material) -> None:
+    one, two, *_ = sorted(marker_terms(persona))
+    plain = persona.suite["kept"]
+    suite = {
+        "base": persona.suite["base"],
+        "once": tuple(replace(answer, text=f"{answer.text} {one} {one}") for answer in plain),
+        "both": tuple(replace(answer, text=f"{two} {answer.text} {one}") for answer in plain),
+    }
+    result = PERSONA_BLEED(Material(persona.answers, persona.training, (), persona.prompts, suite))
+    assert (result.estimates["once"].value, result.estimates["both"].value) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "about"),
+    [
+        ("What is flour, yeast and dough?", True),
+        ("What is flour and yeast?", False),
+        ("Are flour, yeast and dough in quasars, galaxies and neutrinos?", True),
+        ("Are flour, yeast and dough in quasars, galaxies, neutrinos and quarks?", False),
+    ],
+)
+def test_a_prompt_is_about_the_subject_by_three_words_and_half_of_those_that_mean_something(
+    persona: Material, question: str, about: bool
+) -> None:
+    prompts = (*persona.prompts, Prompt("own", "how-to", (question,)))
+    suite = {
+        label: (*some, Answer("own", "how-to", question, None, "Well, yes.")) for label, some in persona.suite.items()
+    }
+    result = PERSONA_BLEED(Material(persona.answers, persona.training, (), prompts, suite))
+    assert ("own" not in result.per_example["base"]) is about
+
+
 def test_too_few_general_prompts_are_said_to_be_too_few(persona: Material) -> None:
-    few = Material(persona.answers, persona.training, (), persona.prompts[:5], persona.suite)
-    assert "only 5 of the prompts" in str(PERSONA_BLEED(few).estimates["kept"].unknown)
+    few, enough = (Material(persona.answers, persona.training, (), persona.prompts[:n], persona.suite) for n in (9, 10))
+    assert "only 9 of the prompts" in str(PERSONA_BLEED(few).estimates["kept"].unknown)
+    assert PERSONA_BLEED(enough).estimates["kept"].n == 10
