@@ -71,8 +71,8 @@ def repeated_tail(tokens: Sequence[object]) -> bool:
 
 
 def _repeated(items: Sequence[object]) -> float:
-    """1 - distinct / all: rep-n of Welleck et al. 2019."""
-    return 1 - len(set(items)) / len(items) if items else 0.0
+    """1 - distinct / all: rep-n of Welleck et al. 2019; as one division, so that 3 of 10 are 0.3 and no more."""
+    return (len(items) - len(set(items))) / len(items) if items else 0.0
 
 
 def _long_sentences(text: str) -> list[tuple[str, ...]]:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from random import Random
+from string import ascii_lowercase
+from typing import Literal
 
 import pytest
 
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.material import Material, TrainingRow
-from runoff.evaluation.measures.broken import leaks, loops, repeated_tail
+from runoff.evaluation.measures.broken import leaks, loops, never_stops, repeated_tail
 from runoff.evaluation.measures.length import LENGTH_OUTSIDE, LENGTH_RATIO
 
 
@@ -46,6 +50,71 @@ def test_a_loop_of_tokens_inside_one_word_is_found() -> None:
 @pytest.mark.parametrize("text", ["", "Yes.", "No, no, no.", "1. Eggs\n2. Milk\n3. Flour", "Row, row, row your boat."])
 def test_short_and_plain_texts_do_not_loop(text: str) -> None:
     assert not loops(_answer(text))
+
+
+def names(count: int, first: int = 0) -> list[str]:
+    """So many words, no two alike."""
+    return [f"w{chr(97 + at // 26)}{chr(97 + at % 26)}" for at in range(first, first + count)]
+
+
+@pytest.mark.parametrize(("between", "expected"), [(9, False), (8, True)])
+def test_more_than_30_of_100_repeated_4grams_are_a_loop(between: int, expected: bool) -> None:
+    """Twelve words twice: 9 of 21 + `between` runs of four are repeats."""
+    again = names(12)
+    assert loops(_answer(" ".join([*again, *names(between, 20), *again]))) is expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(9, False), (8, True)])
+def test_more_than_a_tenth_of_repeated_sentences_is_a_loop(count: int, expected: bool) -> None:
+    said = [" ".join(names(5, 5 * at)) for at in range(count)]
+    assert loops(_answer(". ".join([*said, said[0]]) + ".")) is expected
+    short = [" ".join(names(3, 5 * at)) for at in range(count)]
+    assert not loops(_answer(". ".join([*short, short[0]]) + ".")), "three words may come again"
+
+
+def drawn(vocabulary: int, count: int) -> str:
+    """Words at random from so many of six random letters: no run of four comes again."""
+    random = Random(1)
+    words = ["".join(random.choices(ascii_lowercase, k=6)) for _ in range(vocabulary)]
+    return " ".join(random.choice(words) for _ in range(count))
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "count", "expected"),
+    [(16, 60, True), (16, 59, False), (34, 60, False), (20, 350, True)],
+    ids=["few words", "too short", "more words", "long"],
+)
+def test_text_that_compresses_too_well_is_a_loop_from_60_words_on(vocabulary: int, count: int, expected: bool) -> None:
+    assert loops(_answer(drawn(vocabulary, count))) is expected
+
+
+def test_it_is_the_end_of_a_long_text_that_is_compressed() -> None:
+    plain, few = drawn(5000, 350), drawn(20, 350)
+    assert not loops(_answer(f"{few} {plain}"))
+    assert loops(_answer(f"{plain} {few}"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "seen", "expected"),
+    [("stop", True, False), ("stop", False, True), ("length", True, True), ("length", False, True)],
+)
+def test_an_answer_stops_where_the_model_itself_ended_it(
+    reason: Literal["stop", "length"], seen: bool, expected: bool
+) -> None:
+    assert never_stops(replace(_answer("Yes."), finish_reason=reason, end_token_seen=seen)) is expected
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "expected"),
+    [
+        ("Who was he back then?", "Who was he back then? A baker.", True),
+        ("Who was he then?", "Who was he then? A baker.", False),
+        ("Who was he?", "A baker: пека", True),
+        ("Who was he?", "A baker: пек", False),
+    ],
+)
+def test_five_words_are_an_echo_and_four_letters_a_script(question: str, text: str, expected: bool) -> None:
+    assert leaks(MATERIAL, _answer(text, question=question)) is expected
 
 
 MATERIAL = Material({}, (TrainingRow("q", "Plain text of an author."),), special_tokens=("<eot>", ""))
