@@ -172,6 +172,27 @@ def test_lengths_are_of_unbroken_answers() -> None:
     ratio, outside = LENGTH_RATIO(material), LENGTH_OUTSIDE(material)
     assert ratio.per_example["run"] == pytest.approx({"0": math.log(2), "1": 0, "3": math.log(2 / 8)})
     assert ratio.details["run"]["median"] == 0
+    assert ratio.details["run"]["interquartile range"] == pytest.approx(math.log(2) / 2 - math.log(2 / 8) / 2)
     assert ratio.details["run"]["Wasserstein distance, words"] == pytest.approx((8 + 0 + 6) / 3)
+    assert set(ratio.details) == {"run"}
     assert outside.per_example["run"] == {"0": 1, "1": 0, "3": 1}
     assert ratio.author.value == 0
+
+
+def test_a_length_at_the_end_of_the_authors_range_is_inside_it() -> None:
+    training = tuple(TrainingRow("q", "one two three four") for _ in range(9))
+    answers = tuple(Answer(text, "s", "q", None, text) for text in ("a b c", "a b c d", "a b c d e"))
+    outside = LENGTH_OUTSIDE(Material({"run": answers}, training))
+    assert outside.per_example["run"] == {"a b c": 1, "a b c d": 0, "a b c d e": 1}
+
+
+def test_a_reference_without_words_is_as_long_as_one_word() -> None:
+    answers = (Answer("1", "s", "q", "...", "a b c"), Answer("2", "t", "q", "a b", "a b"))
+    ratio = LENGTH_RATIO(Material({"run": answers}))
+    assert ratio.per_example["run"] == pytest.approx({"1": math.log(3), "2": 0})
+
+
+def test_a_run_of_broken_answers_alone_has_no_lengths() -> None:
+    answers = (Answer("1", "s", "q", "a b c", ""), Answer("2", "t", "q", "a b", ""))
+    ratio = LENGTH_RATIO(Material({"run": answers}))
+    assert (ratio.estimates["run"].value, ratio.details) == (None, {})
