@@ -199,6 +199,12 @@ def test_contrast_pairs_count_and_refuse_small_sets() -> None:
     )
 
 
+def test_thirty_pairs_are_enough_and_equally_likely_sentences_are_not_told_apart() -> None:
+    even = tuple(replace(pair, true=2.0, false=2.0 if at % 3 else 2.1) for at, pair in enumerate(pairs(0)[:30]))
+    given = replace(scored(), pairs={"base": even, "clean": even})
+    assert found(given)["contrast_pairs"].estimates["clean"].value == pytest.approx(1 / 3)
+
+
 def drifted(nats: float, kl: float) -> tuple[Drift, ...]:
     return tuple(Drift(f"prompt {at}", f"kind {at % 5}", 10, 10 * nats, 10 * kl) for at in range(20))
 
