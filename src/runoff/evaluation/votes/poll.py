@@ -126,14 +126,10 @@ def open_poll(runs: Sequence[Run], *, with_base: bool = False) -> Poll:
         RunError: fewer than two candidates, two of one name, no stored answers to the same test set, nothing in which
             they differ, or no other answer of the author to hold them against.
     """
-    names = [run.name for run in runs]
-    if len(names) + with_base < 2:
+    if len(runs) + with_base < 2:
         raise RunError("a vote needs two runs or more. Name another one, or add --with-base.")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RunError(f"{twice}: two runs are called so, and no vote could tell them apart. Vote on one of them.")
     evaluations = shared_evaluations(runs)
-    poll = poll_of(dict(zip(names, evaluations, strict=True)), with_base=with_base)
+    poll = poll_of({one.run: one for one in evaluations}, with_base=with_base)
     if not any(poll.examples(pair) for pair in poll.pairs):
         raise RunError("there is nothing to vote on: all stored answers are the same, word for word.")
     material = material_of(runs, evaluations)

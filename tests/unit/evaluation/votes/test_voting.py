@@ -201,7 +201,7 @@ def test_what_can_not_be_voted_on_is_one_sentence(tmp_path: Path) -> None:
     runs = make_voted_runs(tmp_path)
     with pytest.raises(RunError, match="needs two runs or more"):
         open_poll(runs[:1])
-    with pytest.raises(RunError, match="long: two runs are called so"):
+    with pytest.raises(RunError, match="two runs are called long, and one would hide the other"):
         open_poll([runs[0], runs[0]])
     answered(runs[1], [f"long says {at} minutes." for at in range(QUESTIONS)])
     with pytest.raises(RunError, match="nothing to vote on"):
