@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -70,6 +71,22 @@ def test_votes_to_go_from_where_the_votes_stand() -> None:
     assert (votes_to_go(6, 2, share=0.65) or 0) < (votes_to_go(4, 4, share=0.65) or 0)
     assert votes_to_go(20, 0, share=0.65) == 0
     assert votes_to_go(0, 0, share=0.501) is None
+
+
+@pytest.mark.parametrize(("share", "threshold"), [(0.5, 1.2), (0.65, 1.3), (0.8, 2.0), (0.9, 4.0), (1.0, 20.0)])
+@pytest.mark.parametrize("wins", [0, 1])
+def test_votes_to_go_are_the_median_of_all_ways_to_vote(share: float, threshold: float, wins: int) -> None:
+    """Every path of 14 votes, with its chance and the vote at which its e-value passes."""
+    passed = [0.0] * 15
+    for path in product((1, 0), repeat=14):
+        ahead, behind = wins, 0
+        for at, vote in enumerate(path, start=1):
+            ahead, behind = ahead + vote, behind + 1 - vote
+            if log_e_value(ahead, behind) >= math.log(threshold):
+                passed[at] += share ** sum(path) * (1 - share) ** (14 - sum(path))
+                break
+    expected = next(at for at in range(15) if sum(passed[: at + 1]) >= 0.5 - 1e-9)
+    assert votes_to_go(wins, 0, share=share, threshold=threshold) == expected
 
 
 def test_kappa_has_its_known_values() -> None:
