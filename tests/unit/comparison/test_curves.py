@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 from tests.support.run_folders import Told, make_run, random_losses, scored
 
 from runoff.comparison.curves import curve_facts
@@ -53,6 +54,31 @@ def test_of_a_restarted_run_its_last_segment_is_read(tmp_path: Path) -> None:
 def test_without_metrics_nothing_is_known(tmp_path: Path) -> None:
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=()))])
     assert curve_facts(side).best_validation is None
+
+
+def test_the_gap_is_validation_minus_training_and_unknown_without_one_of_them(tmp_path: Path) -> None:
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=metrics(2.5, 2.8)))])
+    assert curve_facts(side).gap == pytest.approx(0.6)
+    for name, kind in (("b", "validation"), ("c", "train")):
+        rows = tuple(row for row in metrics(2.5, 2.8) if row.kind == kind)
+        (side,) = label_runs([make_run(tmp_path, name, Told(metrics=rows))])
+        assert curve_facts(side).gap is None
+
+
+@pytest.mark.parametrize(
+    ("tool", "first", "best"), [("mlx-lm", 3.1, 2), ("trl", None, 1), (None, None, 1)], ids=["mlx-lm", "trl", "runoff"]
+)
+def test_only_the_first_validation_of_mlx_lm_is_before_any_update(
+    tmp_path: Path, tool: str | None, first: float | None, best: int
+) -> None:
+    """It validates at iteration 1 before that iteration's update."""
+    rows = tuple(
+        MetricRow("validation", at, at, None, loss, target_tokens=0) for at, loss in ((1, 3.1), (2, 3.2), (3, 3.3))
+    )
+    identity = {"imported": {"tool": tool}, "status": "imported"} if tool else {}
+    (side,) = label_runs([make_run(tmp_path, "a", Told(identity=identity, metrics=rows))])
+    facts = curve_facts(side)
+    assert (facts.first_validation, facts.best_iteration) == (first, best)
 
 
 def metrics(best: float, last: float) -> tuple[MetricRow, ...]:
