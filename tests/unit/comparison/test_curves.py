@@ -56,6 +56,24 @@ def test_without_metrics_nothing_is_known(tmp_path: Path) -> None:
     assert curve_facts(side).best_validation is None
 
 
+def test_the_best_is_the_lowest_after_training_began_wherever_it_stands(tmp_path: Path) -> None:
+    losses = ((0, 2.1), (25, 2.9), (50, 2.5), (75, 2.7))
+    rows = [MetricRow("validation", at, at // 4, None, loss, target_tokens=at) for at, loss in losses]
+    rows += [MetricRow("event", 75, 18, text="Update left out."), MetricRow("validation", 80, 20, target_tokens=80)]
+    (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=tuple(rows)))])
+    facts = curve_facts(side)
+    assert (facts.first_validation, facts.best_validation, facts.last_validation) == (2.1, 2.5, 2.7)
+    assert (facts.best_iteration, facts.last_iteration, facts.validations, facts.not_finite) == (50, 75, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"), [("finished", True), ("imported", True), ("running", False), ("failed", False)]
+)
+def test_whether_a_run_has_ended(tmp_path: Path, status: str, ended: bool) -> None:
+    (side,) = label_runs([make_run(tmp_path, "a", Told(identity={"status": status}))])
+    assert curve_facts(side).ended is ended
+
+
 def test_the_gap_is_validation_minus_training_and_unknown_without_one_of_them(tmp_path: Path) -> None:
     (side,) = label_runs([make_run(tmp_path, "a", Told(metrics=metrics(2.5, 2.8)))])
     assert curve_facts(side).gap == pytest.approx(0.6)
