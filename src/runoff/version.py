@@ -1,13 +1,16 @@
-"""The version, those of what it works with, and the machine, for records. Must not: import what is not Python's own."""
+"""The version, the packages, the command and the machine, for records. Must not: import any but Python's own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
+import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
-__all__ = ["__version__", "installed_packages", "machine_identity"]
+__all__ = ["__version__", "command_line", "installed_packages", "machine_identity"]
 
 __version__ = "0.1.0"
 
@@ -29,3 +32,8 @@ def machine_identity(processes: int = 1) -> dict[str, Any]:
     """What computes; `processes` of one training where there are several."""
     machine = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
     return machine | ({"processes": processes} if processes > 1 else {})
+
+
+def command_line() -> str:
+    """What this process was started with, as a shell takes it; the program without its folder."""
+    return shlex.join([Path(word).name if at == 0 else word for at, word in enumerate(sys.argv)])

@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import importlib.metadata
 import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +40,7 @@ from runoff.runs import (
     timestamp,
 )
 from runoff.runs.record import Status
-from runoff.version import __version__, installed_packages, machine_identity
+from runoff.version import __version__, command_line, installed_packages, machine_identity
 
 __all__ = ["LiveRun"]
 
@@ -180,7 +179,7 @@ class LiveRun:
             status="running",
             created=timestamp(),
             runoff_version=__version__,
-            command=" ".join(sys.argv),
+            command=command_line(),
             packages=installed_packages(package),
             python=platform.python_version(),
             machine=machine_identity(self._processes),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from runoff.plan import EncodedDataset, Plan
 from runoff.runs import Identity, model_identity, timestamp
-from runoff.version import __version__, installed_packages, machine_identity
+from runoff.version import __version__, command_line, installed_packages, machine_identity
 
 __all__ = ["new_identity"]
 
@@ -30,7 +28,7 @@ def new_identity(name: str, plan: Plan, data: EncodedDataset, *, tokenizer_sha25
         status="running",
         created=timestamp(),
         runoff_version=__version__,
-        command=" ".join(sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         packages=installed_packages(),
         python=platform.python_version(),
         machine=machine_identity(processes),
