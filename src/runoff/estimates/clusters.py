@@ -106,14 +106,14 @@ def intraclass_correlation(values: FloatArray, clusters: Clusters) -> float | No
     values: (n,), in any unit; the result has none.
     """
     n, k = len(values), len(clusters)
-    if k < 2 or n == k:
+    if k < 2 or n == k or not np.ptp(values):  # asked of the values: equal ones leave a rest of rounding in the sums
         return None
     means = clusters.totals(values) / clusters.sizes
     between = math.fsum(clusters.sizes * (means - math.fsum(values) / n) ** 2) / (k - 1)
     within = math.fsum((values - means[clusters.codes]) ** 2) / (n - k)
     typical_size = (n - float(np.sum(clusters.sizes**2)) / n) / (k - 1)
     spread = between + (typical_size - 1) * within
-    return max(0.0, (between - within) / spread) if spread > 0 else None
+    return max(0.0, (between - within) / spread) if spread > 0 else None  # squares of the tiniest values are 0
 
 
 def design_effect(correlation: float | None, clusters: Clusters) -> float | None:

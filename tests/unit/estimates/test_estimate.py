@@ -164,6 +164,10 @@ def test_intraclass_correlation_is_floored_and_unknown_where_it_has_no_meaning()
     pairs = Clusters.of(["a", "a", "b", "b"], 4)
     assert intraclass_correlation(np.array([1.0, 9.0, 1.0, 9.0]), pairs) == 0.0
     assert intraclass_correlation(np.zeros(4), pairs) is None
+    assert intraclass_correlation(np.array([0, 1e-200, 2e-200, 0]), pairs) is None
+    sevenths = Clusters.of([0] * 5 + [1] * 7, 12)
+    for value in np.random.default_rng(0).normal(size=50):
+        assert intraclass_correlation(np.full(12, value), sevenths) is None
     assert design_effect(None, pairs) is None
     singletons = Clusters.of([3, 1, 2], 3)
     assert intraclass_correlation(np.array([1.0, 2.0, 3.0]), singletons) is None
