@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from runoff.models import get_model
 from tests.support.tiny import make_tiny_model
+
+settings.register_profile("any pace", deadline=None)  # a machine that is busy fails no property
+settings.load_profile("any pace")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 @given(LENGTHS, SIZES, SEEDS, st.integers(0, 10**6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_epoch_has_every_row_once(lengths: list[int], size: int, seed: int, epoch: int) -> None:
     batches = epoch_order(lengths, size, seed=seed, epoch=epoch)
     assert sorted(chain(*batches)) == list(range(len(lengths)))
@@ -26,7 +26,7 @@ def test_an_epoch_has_every_row_once(lengths: list[int], size: int, seed: int, e
 
 
 @given(LENGTHS, SIZES, SEEDS, st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_epoch_depends_on_nothing_but_its_arguments(lengths: list[int], size: int, seed: int, epoch: int) -> None:
     first = epoch_order(lengths, size, seed=seed, epoch=epoch)
     epoch_order(lengths[::-1], size + 1, seed=seed + 1, epoch=epoch + 1)
@@ -34,7 +34,7 @@ def test_an_epoch_depends_on_nothing_but_its_arguments(lengths: list[int], size:
 
 
 @given(LENGTHS, SIZES, SEEDS, st.integers(0, 2**32))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_sizes_of_the_batches_do_not_depend_on_the_lengths(
     lengths: list[int], size: int, seed: int, epoch: int
 ) -> None:
@@ -46,14 +46,14 @@ def test_the_sizes_of_the_batches_do_not_depend_on_the_lengths(
 
 
 @given(st.lists(st.integers(1, 500), min_size=30, max_size=200), st.integers(1, 4), SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_another_epoch_and_another_seed_are_another_order(lengths: list[int], size: int, seed: int) -> None:
     orders = [epoch_order(lengths, size, seed=seed + more, epoch=epoch) for more, epoch in ((0, 0), (0, 1), (1, 0))]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
 @given(LENGTHS, SIZES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_fixed_order_has_every_row_once_by_length(lengths: list[int], size: int) -> None:
     batches = fixed_order(lengths, size)
     flat = list(chain(*batches))

@@ -40,19 +40,19 @@ def read(text: str, *options: str) -> Config | ConfigError:
 
 
 @given(st.text(max_size=200) | YAML_LIKE.map("".join))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
     assert isinstance(read(text), Config | ConfigError)
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_tree_is_a_config_or_a_config_error(tree: dict[str, Any]) -> None:
     assert isinstance(read(json.dumps(tree)), Config | ConfigError)
 
 
 @given(KEYS, st.text(max_size=20) | YAML_LIKE.map("".join))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_option_is_a_config_or_a_config_error(key: str, value: str) -> None:
     assert isinstance(read("lora_parameters: {rank: 4}", f"{key}={value}"), Config | ConfigError)
 
@@ -62,7 +62,7 @@ SECTIONS = ["", "lora_parameters", "lr_schedule", "early_stopping", "hf_dataset"
 
 
 @given(NAMES, st.sampled_from(SECTIONS), st.integers(0, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_unknown_key_is_ever_lost(name: str, section: str, lines_before: int) -> None:
     dotted = f"{section}.{name}" if section else name
     known = {*KNOWN, *flatten(Settings())} | {f"lora_parameters.{key}" for key in ("rank", "alpha")}
@@ -101,7 +101,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.fixed_dictionaries({}, optional=GOOD))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_value_that_is_no_default_knows_where_it_came_from(tree: dict[str, Any]) -> None:
     found = read(json.dumps(tree, indent=1))
     if isinstance(found, ConfigError):
@@ -118,7 +118,7 @@ def test_every_value_that_is_no_default_knows_where_it_came_from(tree: dict[str,
 
 
 @given(st.fixed_dictionaries({}, optional={key: GOOD[key] for key in ("iters", "batch_size", "seed", "learning_rate")}))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_option_gives_what_the_file_would(tree: dict[str, Any]) -> None:
     by_file = parse_config(json.dumps(tree))
     by_option = parse_config("", [f"{key}={json.dumps(value)}" for key, value in tree.items()])

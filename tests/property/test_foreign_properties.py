@@ -52,7 +52,7 @@ VALUES = PLAIN | st.lists(PLAIN, max_size=2) | st.dictionaries(st.text(max_size=
 ROWS = st.none() | st.integers(0, 50)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.dictionaries(KEYS, VALUES, max_size=8),
     st.sampled_from(["mlx-lm@0.14.0", "mlx-lm@0.19.0", "mlx-lm@0.21.0", "mlx-lm@0.28.3", "mlx-lm", *list(TOOLS)[1:]]),

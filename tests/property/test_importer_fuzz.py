@@ -15,7 +15,7 @@ from runoff.errors import ImportFailed, RunoffError
 from runoff.importers import IMPORTERS, Importer, import_runs
 from runoff.importers.facts import Reading, SourceFile
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 NAMES = (
     "a.log",
     "adapter_config.json",

@@ -69,13 +69,13 @@ def assert_whole(found: RowSet) -> None:
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_are_rows_or_a_data_error(path: Path, content: bytes) -> None:
     assert isinstance(read(path, content), RowSet | DataError)
 
 
 @given(records=st.lists(RECORDS | VALUES, min_size=1, max_size=4))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_any_json_lines_are_rows_or_a_data_error(path: Path, records: list[Any]) -> None:
     read(path, b"".join(json.dumps(record).encode() + b"\n" for record in records))
 
@@ -85,7 +85,7 @@ CHATS = st.lists(st.tuples(TEXT, TEXT, st.none() | TEXT), min_size=1, max_size=8
 
 
 @given(chats=CHATS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_good_rows_come_back_as_they_were_written(path: Path, chats: list[tuple[str, str, str | None]]) -> None:
     def record(question: str, answer: str, source: str | None) -> dict[str, Any]:
         turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

@@ -16,7 +16,7 @@ from runoff.config import Config
 from runoff.training.spikes import FEWEST, LOSS_FACTOR, NORM_FACTOR, why_bad
 from runoff.training.state import load_checkpoint
 
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=8, suppress_health_check=list(HealthCheck))
 
 LENGTHS = st.fixed_dictionaries(
     {

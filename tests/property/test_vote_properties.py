@@ -15,7 +15,7 @@ from runoff.evaluation.votes import Poll, count_votes
 from runoff.evaluation.votes.arithmetic import cohen_kappa, log_e_value, sign_test
 from runoff.evaluation.votes.record import CHOICES, Cast, Choice
 
-QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 COUNTS = st.integers(0, 400)
 BALLOTS = st.lists(
     st.tuples(

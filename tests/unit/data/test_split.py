@@ -22,7 +22,7 @@ def record(number: int, source: str | None, text: str | None = None) -> Record:
     return Record(f"row {number}", {"messages": chat}, source)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=60), st.integers(0, 2**16))
 def test_no_source_crosses_a_border_and_no_row_is_lost(sources: list[int], seed: int) -> None:
     records = [record(number, f"s{source}") for number, source in enumerate(sources)]

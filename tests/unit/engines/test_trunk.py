@@ -71,7 +71,7 @@ def test_two_processes_can_append_to_one_file(tmp_path: Path) -> None:
         assert np.array_equal(found, state(tokens, seed))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 600), garbage=st.binary(max_size=40))
 def test_files_that_were_cut_or_damaged_give_whole_states_or_none(cut: int, garbage: bytes) -> None:
     import tempfile
