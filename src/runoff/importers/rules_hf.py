@@ -2,12 +2,14 @@
 
 They read the keys that their configurations name, so declared and effective differ less than with mlx-lm; what differs
 is the unit (optimizer updates, not iterations) and alpha, which is divided by the rank. Source: peft/tuners/lora/
-config.py, transformers/training_args.py. Must not: read files or count anything.
+config.py, peft/tuners/tuners_utils.py check_target_module_exists, transformers/training_args.py. Must not: read files
+or count anything.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -64,13 +66,20 @@ _AS_THEY_ARE = (
     "adam_beta2", "adam_epsilon", "group_by_length",
 )  # fmt: skip
 """What changes the training and has no name of ours is shown under its own, where a file says it."""
+_BLOCKS = ("layers_to_transform", "peft_layers_to_transform")
+_TARGETS = ("target_modules", "lora_target", "lora_target_modules", "lora_target_linear")
+_DORA = ("use_dora", "peft_use_dora")
+_METHODS = ("finetuning_type", "adapter", "use_peft")
+_LORA = ("lora", "qlora", True)
 _BOOKKEEPING = (
     "peft_type", "peft_version", "task_type", "inference_mode", "auto_mapping", "revision", "parent_library",
-    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_rslora", "use_dora",
-    "layers_to_transform", "total_steps", "output_dir",
+    "base_model_class", "megatron_core", "qalora_group_size", "lora_alpha", "use_rslora", "peft_use_rslora",
+    *_DORA, *_METHODS, *_BLOCKS, *_TARGETS, "total_steps", "output_dir",
 )  # fmt: skip
 """Judged on their own, or of no concern to the training."""
 _NAMED = 12
+ALL_BLOCKS = -1
+"""num_layers of every block, as mlx-lm and our own settings have it."""
 _UNKNOWN = "none of the files says it"
 _EXPECTED = ("lora_parameters.rank", "lora_parameters.scale", "lora_parameters.dropout", "learning_rate", "batch_size",
              "grad_accumulation_steps", "max_seq_length", "seed", "model")  # fmt: skip
@@ -85,7 +94,8 @@ def hugging_face_rules(sources: Sources, versions: Range, tool: str) -> Effectiv
         if value is not None and value.value is not None:
             result.settings[key] = _in_order(value) if key == "lora_parameters.keys" else value
     _scale(sources, result)
-    _kind_and_blocks(sources, result)
+    _kind(sources, result)
+    _blocks(sources, result)
     for theirs, key in _IN_UPDATES.items():
         if theirs in sources.keys:
             result.settings[key] = _in_iterations(sources.first(theirs), result)
@@ -117,12 +127,18 @@ def _other_keys(sources: Sources, result: Effective) -> None:
         result.notes.append(f"Keys that are not interpreted here: {', '.join(unread[:_NAMED])}{more}.")
 
 
+def _told(sources: Sources, *keys: str) -> Told | None:
+    """What the weightiest source says under any of these spellings."""
+    return next((item for group in sources.ordered for item in group if item.key in keys), None)
+
+
 def _get(sources: Sources, key: str) -> Any:
-    return next((item.value for group in sources.ordered for item in group if item.key == key), None)
+    told = _told(sources, key)
+    return told.value if told else None
 
 
 def _scale(sources: Sources, result: Effective) -> None:
-    alpha = next((item for group in sources.ordered for item in group if item.key == "lora_alpha"), None)
+    alpha = _told(sources, "lora_alpha")
     rank = result.settings.get("lora_parameters.rank")
     if (
         alpha is None
@@ -132,28 +148,68 @@ def _scale(sources: Sources, result: Effective) -> None:
         or rank.value < 1
     ):
         return
+    if _get(sources, "rank_pattern"):
+        why = "rank_pattern gives the layers different ranks"
+        result.settings["lora_parameters.rank"] = Value.unknown(why, rank.value)
     if _get(sources, "alpha_pattern") or _get(sources, "rank_pattern"):
         why = "alpha_pattern or rank_pattern gives the layers different scales"
         result.settings["lora_parameters.scale"] = Value.unknown(why, f"lora_alpha {alpha.value}")
         return
-    rooted = _get(sources, "use_rslora") is True
+    rooted = True in (_get(sources, "use_rslora"), _get(sources, "peft_use_rslora"))
     scale = alpha.value / (math.sqrt(rank.value) if rooted else rank.value)
     why = f"lora_alpha {alpha.value:g} / {'the root of ' if rooted else ''}rank {rank.value}"
     result.settings["lora_parameters.scale"] = Value(scale, Origin("derived", alpha.place, why))
 
 
-def _kind_and_blocks(sources: Sources, result: Effective) -> None:
-    if "use_dora" in sources.keys:
-        told = sources.first("use_dora")
-        result.settings["fine_tune_type"] = Value(
-            "dora" if told.value is True else "lora", Origin("imported", told.place)
-        )
-    blocks = _get(sources, "layers_to_transform")
-    if isinstance(blocks, list) and blocks:
-        place = sources.first("layers_to_transform").place
-        result.settings["num_layers"] = Value(
-            len(blocks), Origin("derived", place, f"layers_to_transform {blocks}"[:200])
-        )
+def _kind(sources: Sources, result: Effective) -> None:
+    """PEFT had no use_dora before 0.9; its other methods (IA3, prompt tuning, ...) keep their own names."""
+    dora, peft, asked = _told(sources, *_DORA), _told(sources, "peft_type"), _told(sources, *_METHODS)
+    told, kind = dora, "dora" if dora and dora.value is True else "lora"
+    if peft and str(peft.value).upper() != "LORA":
+        told, kind = peft, str(peft.value).lower()
+    elif asked and not peft and asked.value not in _LORA:
+        told, kind = asked, "full" if asked.value in (None, False) else str(asked.value)
+    told = told or peft or asked
+    if told:
+        result.settings["fine_tune_type"] = Value(kind, Origin("imported", told.place))
+
+
+def _blocks(sources: Sources, result: Effective) -> None:
+    told = _told(sources, *_BLOCKS)
+    chosen = _chosen_blocks(told.value) if told else ()
+    if told and chosen:
+        result.settings["layers_to_transform"] = Value(list(chosen), Origin("imported", told.place))
+        why = f"layers_to_transform {list(chosen)}"[:200]
+        result.settings["num_layers"] = Value(len(chosen), Origin("derived", told.place, why))
+    elif (told and told.value in (None, [])) or (not told and not sources.record and _told(sources, *_TARGETS)):
+        result.settings["num_layers"] = _every_block(sources, told)
+
+
+def _chosen_blocks(value: Any) -> tuple[int, ...]:
+    """layers_to_transform is a number or a list of them, counted from the first block."""
+    values = _listed(value)
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in values)
+    return tuple(sorted(set(values))) if whole else ()
+
+
+def _every_block(sources: Sources, told: Told | None) -> Value:
+    """PEFT goes by the names of the layers alone where no blocks are chosen; but these may name blocks too."""
+    for names in (_told(sources, *_TARGETS), _told(sources, "exclude_modules")):
+        if names and names.value and not all(map(_is_plain, _listed(names.value))):
+            return Value.unknown(f"{names.key} is a pattern or names blocks itself; the adapter's tensors would tell")
+    if told is None:
+        target = _told(sources, *_TARGETS)
+        return Value(ALL_BLOCKS, Origin("derived", target.place if target else None, "no key chooses blocks"))
+    return Value(ALL_BLOCKS, Origin("derived", told.place, f"{told.key} is empty, which in PEFT is every block"))
+
+
+def _is_plain(name: Any) -> bool:
+    """The name of a layer (`q_proj`, `self_attn.q_proj`, LLaMA-Factory's `q_proj,v_proj`), the same in every block."""
+    return re.fullmatch(r"[\w., -]+", str(name)) is not None and not re.search(r"\.\d+\.", str(name))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _in_iterations(told: Told, result: Effective) -> Value:

@@ -6,6 +6,7 @@ Must not: read files or apply a tool's rules to settings.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runoff.config import Origin
@@ -56,12 +57,13 @@ def _adapted(evidence: Evidence, model: KnownModel | None, reason: str) -> dict[
             "trainable_parameters": Value(tensors.trainable_parameters, origin),
         }
     blocks = _blocks(evidence, model, reason)
+    chosen = evidence.setting("layers_to_transform") is not None
     lowest = (
-        derived(min(blocks), "counted from the last block")
-        if isinstance(blocks, range) and model
+        derived(min(blocks), "layers_to_transform" if chosen else "counted from the last block")
+        if not isinstance(blocks, Value) and (model or chosen)
         else Value.unknown(reason)
     )
-    adapted = derived(len(blocks), "num_layers in force") if isinstance(blocks, range) else blocks
+    adapted = blocks if isinstance(blocks, Value) else derived(len(blocks), "num_layers in force")
     printed = evidence.given("trainable_parameters")
     computed = _trainable(evidence, model, blocks)
     if (
@@ -78,7 +80,11 @@ def _adapted(evidence: Evidence, model: KnownModel | None, reason: str) -> dict[
     }
 
 
-def _blocks(evidence: Evidence, model: KnownModel | None, reason: str) -> range | Value:
+def _blocks(evidence: Evidence, model: KnownModel | None, reason: str) -> Sequence[int] | Value:
+    chosen = evidence.setting("layers_to_transform")
+    if chosen:
+        held = [block for block in chosen if model is None or block < model.blocks]
+        return held or Value.unknown(f"the base has no block of layers_to_transform {chosen}"[:200])
     wanted = evidence.whole("num_layers")
     if wanted is None:
         return evidence.effective.settings.get("num_layers") or Value.unknown(
@@ -130,7 +136,7 @@ def _layer_names(evidence: Evidence, model: KnownModel | None) -> Value:
     return derived(", ".join(sorted({layer.name for layer in model.layers})), "every linear layer")
 
 
-def _trainable(evidence: Evidence, model: KnownModel | None, blocks: range | Value) -> Value:
+def _trainable(evidence: Evidence, model: KnownModel | None, blocks: Sequence[int] | Value) -> Value:
     rank, keys, kind = evidence.whole("lora_parameters.rank"), _keys(evidence), evidence.setting("fine_tune_type")
     if (
         model is None

@@ -75,7 +75,8 @@ def _ranks(effective: Effective, tensors: AdapterTensors) -> Iterator[Finding]:
         yield from _hold(effective, tensors, "lora_parameters.rank", rank, f"The tensors have rank {rank}")
     elif tensors.ranks and "lora_parameters.rank" in effective.settings:
         several = ", ".join(map(str, tensors.ranks))
-        said = effective.settings["lora_parameters.rank"].value
+        rank_said = effective.settings["lora_parameters.rank"]
+        said = rank_said.value if rank_said.known else rank_said.declared
         effective.settings["lora_parameters.rank"] = Value.unknown(f"the layers have ranks {several}", said)
 
 
