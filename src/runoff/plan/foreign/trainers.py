@@ -24,18 +24,31 @@ ABSENT = "not set"
 
 @dataclass(frozen=True, slots=True)
 class _Trainer:
-    """One tool: its keys and defaults, the names of rank and alpha, and whether an unknown key stops it."""
+    """One tool: its keys and defaults, and whether an unknown key stops it.
+
+    rank, rooted, batch: its names of the rank, of rsLoRA's switch, and of the rows of a micro-batch on each device.
+    """
 
     name: str
     version: Version
     keys: frozenset[str]
     defaults: Mapping[str, Any]
     rank: str
-    updates: str
-    refuses_unknown: bool
-    batch: str
+    rooted: str = "use_rslora"
+    refuses_unknown: bool = True
+    batch: str = "per_device_train_batch_size"
 
 
+_TRAINING_ARGUMENTS: Mapping[str, Any] = {
+    "lr_scheduler_type": "linear",
+    "warmup_steps": 0,
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "seed": 42,
+}
+"""Defaults of transformers.TrainingArguments that the trainers built on it leave as they are."""
 _TRL = _Trainer(
     name="trl",
     version=(1, 16, 0),
@@ -49,12 +62,7 @@ _TRL = _Trainer(
         "use_rslora": False,
         "use_dora": False,
         "learning_rate": 2e-5,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": 0,
-        "num_train_epochs": 3.0,
-        "max_steps": -1,
-        "per_device_train_batch_size": 8,
-        "gradient_accumulation_steps": 1,
+        **_TRAINING_ARGUMENTS,
         "gradient_checkpointing": True,
         "max_length": 1024,
         "packing": False,
@@ -64,12 +72,8 @@ _TRL = _Trainer(
         "eval_strategy": "no",
         "save_steps": 500,
         "logging_steps": 10,
-        "seed": 42,
     },
     rank="lora_r",
-    updates="max_steps",
-    refuses_unknown=True,
-    batch="per_device_train_batch_size",
 )
 _LLAMA_FACTORY = _Trainer(
     name="llama-factory",
@@ -86,21 +90,12 @@ _LLAMA_FACTORY = _Trainer(
         "use_rslora": False,
         "use_dora": False,
         "learning_rate": 5e-5,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": 0,
-        "num_train_epochs": 3.0,
-        "max_steps": -1,
-        "per_device_train_batch_size": 8,
-        "gradient_accumulation_steps": 1,
+        **_TRAINING_ARGUMENTS,
         "cutoff_len": 2048,
         "train_on_prompt": False,
         "val_size": 0.0,
-        "seed": 42,
     },
     rank="lora_rank",
-    updates="max_steps",
-    refuses_unknown=True,
-    batch="per_device_train_batch_size",
 )
 _AXOLOTL = _Trainer(
     name="axolotl",
@@ -127,7 +122,7 @@ _AXOLOTL = _Trainer(
         "val_set_size": 0.0,
     },
     rank="lora_r",
-    updates="max_steps",
+    rooted="peft_use_rslora",
     refuses_unknown=False,
     batch="micro_batch_size",
 )
@@ -180,9 +175,9 @@ def _settings(trainer: _Trainer, leaves: Mapping[str, Given], name: str) -> Iter
     )
     if trainer is _LLAMA_FACTORY and not alpha and isinstance(rank, int):
         alpha = 2 * rank
-    rooted = "use_rslora" in leaves and leaves["use_rslora"].value is True
+    rooted = trainer.rooted in leaves and leaves[trainer.rooted].value is True
     if isinstance(rank, int) and isinstance(alpha, int | float) and rank > 0:
-        how = "alpha / sqrt(rank), since use_rslora is true" if rooted else "alpha / rank"
+        how = f"alpha / sqrt(rank), since {trainer.rooted} is true" if rooted else "alpha / rank"
         yield ToolValue("scale", alpha / (rank**0.5 if rooted else rank), how)
 
 
@@ -190,9 +185,9 @@ def _counts(trainer: _Trainer, values: Mapping[str, Any]) -> Iterator[ToolValue]
     batch, each = values[trainer.batch], values["gradient_accumulation_steps"]
     if isinstance(batch, int) and isinstance(each, int):
         yield ToolValue("rows per update", batch * each, f"{batch} rows x {each} micro-batches, on each device")
-    updates = values[trainer.updates]
+    updates = values["max_steps"]
     if isinstance(updates, int) and updates > 0:
-        yield ToolValue("optimizer updates", updates, f"{trainer.updates} counts optimizer updates")
+        yield ToolValue("optimizer updates", updates, "max_steps counts optimizer updates")
 
 
 def _ignored(trainer: _Trainer, unknown: Sequence[Given]) -> Iterator[Ignored]:

@@ -27,6 +27,21 @@ def test_rank_stabilised_scale() -> None:
     assert report("trl", "use_peft: true\nlora_r: 16\nlora_alpha: 16\nuse_rslora: true\n").setting("scale") == 4.0
 
 
+def test_rsloras_switch_has_axolotls_own_name() -> None:
+    text = "base_model: m\nadapter: lora\nlora_r: 16\nlora_alpha: 16\n"
+    assert report("axolotl", f"{text}peft_use_rslora: true\n").setting("scale") == 4.0
+    found = report("axolotl", f"{text}use_rslora: true\n")
+    assert (found.setting("scale"), [ignored.key for ignored in found.ignored]) == (1.0, ["use_rslora"])
+
+
+def test_trainers_on_transformers_share_its_defaults() -> None:
+    keys = ("lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "gradient_accumulation_steps", "seed")
+    trl, llama_factory = (report(tool, "learning_rate: 1e-5\n") for tool in ("trl", "llama-factory"))
+    assert [trl.setting(key) for key in keys] == [llama_factory.setting(key) for key in keys] == [
+        "linear", 0, 3.0, -1, 1, 42,
+    ]  # fmt: skip
+
+
 def test_llama_factory_doubles_the_rank_for_alpha() -> None:
     found = report("llama-factory", "lora_rank: 16\ncutoff_len: 512\n")
     assert (found.setting("scale"), found.stops) == (2.0, ())
