@@ -210,13 +210,28 @@ def _refuse(
         raise ImportFailed(
             f"--set is for one run, but the files hold {len(groups)} ({names}). Import them one at a time."
         )
+    if name is not None:
+        _refuse_one_name(groups, name)
+
+
+def _refuse_one_name(groups: Sequence[Group], name: str) -> None:
+    """Files that hold several runs can't be one run's."""
+    several = {importer.kind for importer in IMPORTERS if importer.a_run_each}
+    runs: dict[str, dict[str, None]] = {}
+    for item in (item for each in groups for item in each.items if item.kind in several):
+        runs.setdefault(item.source.name, {}).update(dict.fromkeys(item.facts.labels))
+    for file, held in runs.items():
+        if len(held) > 1:
+            raise ImportFailed(
+                f"--name {name} says one run, but {file} holds {len(held)} ({', '.join(held)[:500]}). Leave out --name."
+            )
     homes = {
         item.source.path.resolve().parent
         for each in groups
         for item in each.items
         if item.kind.startswith("mlx-lm adapter")
     }
-    if name is not None and len(homes) > 1:
+    if len(homes) > 1:
         shown = ", ".join(sorted(home.name for home in homes))
         raise ImportFailed(
             f"--name {name} says one run, but there are {len(homes)} adapter folders ({shown}). Leave out --name."

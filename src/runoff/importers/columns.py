@@ -10,7 +10,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,22 @@ from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import number, read_object, read_text
-from runoff.importers.separated import delimiter_of, header_of, separated_rows
+from runoff.importers.separated import cells_of, separated_rows
 from runoff.runs import MetricRow
 from runoff.words import count_of
 
-__all__ = ["COLUMNS", "CSV_TABLE", "JSON_LINES", "JSON_LIST", "JSON_LISTS", "check_columns"]
+__all__ = [
+    "COLUMNS",
+    "CSV_TABLE",
+    "JSON_LINES",
+    "JSON_LIST",
+    "JSON_LISTS",
+    "check_columns",
+    "losses_among",
+    "position_among",
+    "read_table",
+    "values_of",
+]
 
 COLUMNS = (
     "iteration", "optimizer_updates", "epoch", "train_loss", "validation_loss", "learning_rate", "gradient_norm",
@@ -85,7 +96,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def _read_jsonl(source: SourceFile) -> Reading:
-    return _table(source, _json_rows(source))
+    return read_table(source, _json_rows(source))
 
 
 def _json_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
@@ -101,7 +112,7 @@ def _json_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
 
 
 def _read_list(source: SourceFile) -> Reading:
-    return _table(source, _list_rows(source))
+    return read_table(source, _list_rows(source))
 
 
 def _list_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
@@ -120,7 +131,7 @@ def _list_rows(source: SourceFile) -> Iterator[tuple[int, str, Any]]:
 
 
 def _read_csv(source: SourceFile) -> Reading:
-    return _table(source, separated_rows(source))
+    return read_table(source, separated_rows(source))
 
 
 def _read_lists(source: SourceFile) -> Reading:
@@ -132,14 +143,35 @@ def _read_lists(source: SourceFile) -> Reading:
     whole = {key: value for key, value in lists.items() if len(value) == length}
     cells = (dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True))
     rows = ((1, str(row)[:200], row) for row in cells)
-    reading = _table(source, rows)
+    reading = read_table(source, rows)
     other = ", ".join(f"{key} ({count_of(len(value), 'value')})" for key, value in lists.items() if key not in whole)
     note = f"{source.name}: not read, since the positions have {length} values: {other}."
     facts = reading.facts[0]
     return Reading((replace(facts, notes=(*facts.notes, note)),), reading.tally) if other else reading
 
 
-def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading:
+def losses_among(names: Iterable[str], source: SourceFile) -> bool:
+    """Whether one of a table's names is a loss, by itself or by the map."""
+    return _are_among(_LOSSES, names, source)
+
+
+def position_among(names: Iterable[str], source: SourceFile) -> bool:
+    """Whether one of them counts iterations, updates or epochs."""
+    return _are_among(_POSITIONS, names, source)
+
+
+def _are_among(wanted: Sequence[str], names: Iterable[str], source: SourceFile) -> bool:
+    known = {name for key in wanted for name in _NAMES[key]}
+    mapped = {source.columns[key] for key in wanted if key in source.columns}
+    return any(name in mapped or plain_name(name) in known for name in names)
+
+
+def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading:
+    """(line, text, cells by their names) of each row -> the rows of metrics of one run.
+
+    Raises:
+        ImportFailed: no row has a position and a loss, or the map names what is none of ours.
+    """
     check_columns(source.columns)
     tally, last, segment = Tally(), -1.0, 0
     rows: list[MetricRow] = []
@@ -151,7 +183,7 @@ def _table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Reading
         for line, text, body in lines:
             tally.read += 1
             place = f"{source.name}:{line}"
-            values, unread = _values(body, source.columns) if isinstance(body, Mapping) else ({}, {})
+            values, unread = values_of(body, source.columns) if isinstance(body, Mapping) else ({}, {})
             position = next((values[key] for key in _POSITIONS if key in values), None)
             losses = [key for key in _LOSSES if key in values]
             if unread or position is None or not losses:
@@ -205,7 +237,7 @@ def _nothing(source: SourceFile, tally: Tally) -> str:
     )
 
 
-def _values(body: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
+def values_of(body: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
     """Numbers by our names, and the texts that stand where a number should."""
     values, unread = {}, {}
     known = {plain_name(key): value for key, value in body.items() if value not in (None, "")}
@@ -272,10 +304,10 @@ def _is_lists(source: SourceFile) -> bool:
 
 
 def _is_csv(source: SourceFile) -> bool:
-    first, delimiter = header_of(source), delimiter_of(source)
-    if source.is_binary or first.count(delimiter) < 1:
+    header = cells_of(source)
+    if source.is_binary or len(header) < 2:
         return False
-    cells = {plain_name(cell.strip().strip('"')) for cell in first.strip().split(delimiter)}
+    cells = {plain_name(cell) for cell in header}
     known = _READ | {plain_name(name) for name in source.columns.values()}
     return source.path.suffix in (".csv", ".tsv") or len(cells & known) >= 2
 

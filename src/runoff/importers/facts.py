@@ -148,9 +148,10 @@ class SourceFile:
 class Importer:
     """One foreign format: `accepts` looks at name and head alone, `read` at the whole file.
 
-    `read` raises ImportFailed where the file is not what its head promised.
+    `read` raises ImportFailed where the file is not what its head promised. a_run_each: its facts are as many runs.
     """
 
     kind: str
     accepts: Callable[[SourceFile], bool]
     read: Callable[[SourceFile], Reading]
+    a_run_each: bool = False

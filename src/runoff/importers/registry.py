@@ -11,6 +11,7 @@ from runoff.importers.log_mlx_console import mlx_console_lines
 from runoff.importers.log_mlx_lm import mlx_lm_lines
 from runoff.importers.log_others import other_lines
 from runoff.importers.logs import log_importer
+from runoff.importers.panels import PANEL, RUNS_TABLE
 from runoff.importers.settings_files import YAML_CONFIG
 from runoff.importers.tensorboard import TENSORBOARD
 from runoff.importers.wandb import WANDB_CONFIG, WANDB_HISTORY, WANDB_SUMMARY
@@ -33,6 +34,8 @@ IMPORTERS: tuple[Importer, ...] = (
     JSON_LIST,
     METRICS_JSON,
     YAML_CONFIG,
+    PANEL,
+    RUNS_TABLE,
     CSV_TABLE,
     LOG,
 )

@@ -15,7 +15,7 @@ from typing import Any
 from runoff.errors import ImportFailed
 from runoff.importers.facts import SourceFile
 
-__all__ = ["delimiter_of", "header_of", "separated_rows"]
+__all__ = ["cells_of", "separated_rows"]
 
 _PREAMBLE = re.compile(r"(?:\s*(?:#.*|sep=.?)?\r?\n)*")
 """Lines before the header: comments, Excel's `sep=;`, and empty ones."""
@@ -31,14 +31,21 @@ _DECIMAL_COMMA = {
 _DECIMAL_POINT = re.compile(r"(?<![\d.])(?:0\.\d+|\d+\.(?:\d{1,2}|\d{4,}))(?![\d.])")
 
 
-def header_of(source: SourceFile) -> str:
-    """The first line that is neither a comment nor Excel's."""
-    return source.text_head[_preamble(source) :].partition("\n")[0]
+def cells_of(source: SourceFile) -> list[str]:
+    """The header's cells: of the first line that is neither a comment nor Excel's."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([_header(source)], delimiter=_delimiter(source)), [])]
+    except csv.Error:
+        return []
 
 
-def delimiter_of(source: SourceFile) -> str:
+def _header(source: SourceFile) -> str:
+    return re.split(r"[\r\n]", source.text_head[_preamble(source) :], maxsplit=1)[0]
+
+
+def _delimiter(source: SourceFile) -> str:
     """The one of comma, tab and semicolon that the header has most of."""
-    return max(",\t;", key=header_of(source).count)
+    return max(",\t;", key=_header(source).count)
 
 
 def separated_rows(source: SourceFile) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
@@ -47,7 +54,7 @@ def separated_rows(source: SourceFile) -> Iterator[tuple[int, str, Mapping[str, 
     Raises:
         ImportFailed: it is no such table.
     """
-    start, delimiter = _preamble(source), delimiter_of(source)
+    start, delimiter = _preamble(source), _delimiter(source)
     before = source.text_head.count("\n", 0, start)
     body = source.text_head[start:]
     decimal = _DECIMAL_COMMA[delimiter].search(body) is not None and _DECIMAL_POINT.search(body) is None
