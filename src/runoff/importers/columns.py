@@ -18,6 +18,7 @@ from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import number, read_object, read_text
+from runoff.importers.objectives import by_its_objective
 from runoff.importers.separated import cells_of, separated_rows
 from runoff.runs import MetricRow
 from runoff.words import count_of
@@ -193,7 +194,7 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
                 continue
             other |= dict.fromkeys(_unknown(body, source.columns)) if len(rows) < NAMED_ROWS else {}
             segment, last = segment + (position < last), position
-            rows += [_row(kind, values, place, segment) for kind in losses]
+            rows += [by_its_objective(_row(kind, values, place, segment), body) for kind in losses]
             llama_factory = llama_factory or ("current_steps" in body and "total_steps" in body)
             notebook = notebook or "Training Loss" in body
             if is_number(body.get("total_steps")):

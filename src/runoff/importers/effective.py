@@ -112,7 +112,7 @@ class Effective:
         reason = "given by hand" if by_hand else _why(holds, other, sources)
         self.note(
             "I102",
-            "note" if by_hand else "warning",
+            "note" if by_hand or (holds in sources.log and other in sources.log) else "warning",
             other.place,
             f"{key} is {other.value!r} here, but {holds.value!r} in {holds.place}.",
             f"{holds.value!r} holds: {reason}.",
@@ -173,6 +173,8 @@ def _why(holds: Told, other: Told, sources: Sources) -> str:
         return "it is of the adapter in this folder, so the log is of another run into the same folder"
     if holds in sources.record and other in sources.record:
         return "it was read first; these files may be of two runs"
+    if holds in sources.log and other in sources.log:
+        return "it is of the run's latest part"
     if holds in sources.record:
         return "the tool writes adapter_config.json as that very run starts, while a YAML may be edited later"
     return "the log prints it as that very run starts"

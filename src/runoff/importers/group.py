@@ -215,7 +215,7 @@ def _of_several_runs(items: Sequence[Item]) -> set[str]:
 def _labels(item: Item, *, with_stem: bool = True) -> tuple[str, ...]:
     stem = item.source.path.name.lower()
     stem = re.sub(r"\.(ya?ml|jsonl?|log|txt|out|err|csv|safetensors)$", "", stem)
-    while (shorter := _ENDINGS.sub("", stem)) and shorter != stem:
+    while stem not in _GENERIC and (shorter := _ENDINGS.sub("", stem)) and shorter != stem:
         stem = shorter
     own = [label.lower() for label in item.facts.labels]
     if (

@@ -1,86 +1,23 @@
-"""JSON documents: Trainer's trainer_state.json, and scripts' small metrics files (`{"final_val_loss": ...}`).
+"""Small JSON files of metrics: scripts' own (`{"final_val_loss": ...}`), Trainer's all_results.json.
 
-Source: transformers/trainer_callback.py TrainerState; LLaMA-Factory's all_results.json. Must not: apply rules.
+Must not: apply rules.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
-from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
+from runoff.importers.facts import Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import json_line, read_object
-from runoff.importers.log_hf import FIELDS, TRL, other_measures
+from runoff.importers.log_hf import is_time
+from runoff.importers.objectives import by_its_objective
 from runoff.runs import MetricRow
 
-__all__ = ["METRICS_JSON", "TRAINER_STATE", "summary_rows"]
-
-_STATE_SETTINGS = ("max_steps", "num_train_epochs", "logging_steps", "eval_steps", "save_steps", "train_batch_size")
-
-_INTERVALS = {"logging_steps": "loss", "eval_steps": "eval_loss", "save_steps": None}
-"""Setting in optimizer updates -> what an entry of the history holds where it was due (a save leaves its folder)."""
-
-
-def _read_state(source: SourceFile) -> Reading:
-    body, text = read_object(source)
-    history = body.get("log_history")
-    if not isinstance(history, list):
-        raise ImportFailed(f"{source.name}: looks like a trainer_state.json, but its log_history is no list.")
-    tally, rows = Tally(len(history)), []
-    for index, entry in enumerate(history):
-        row = _state_row(entry, f"{source.name}:log_history[{index}]")
-        if row is not None:
-            rows.append(row)
-        elif isinstance(entry, Mapping) and ("train_runtime" in entry or "step" in entry):
-            tally.skipped += 1
-        else:
-            tally.puzzle(source.name, str(entry)[:200])
-    told = [key for key in _STATE_SETTINGS if is_number(body.get(key)) and _was_used(key, body, history, source)]
-    settings = tuple(Told(key, body[key], f"{source.name}:{json_line(text, key)}") for key in told)
-    done = [key for key in ("global_step", "epoch") if is_number(body.get(key))]
-    names = {"global_step": "optimizer_updates", "epoch": "epochs"}
-    counts = tuple(Told(names[key], body[key], f"{source.name}:{json_line(text, key)}") for key in done)
-    clue = Clue("transformers", "trainer_state.json is Hugging Face Trainer's")
-    finished = is_number(body.get("max_steps")) and body.get("max_steps") == body.get("global_step")
-    trl = any(isinstance(entry, Mapping) and "mean_token_accuracy" in entry for entry in history)
-    clues = (clue, TRL) if trl else (clue,)
-    facts = Facts("log", (), settings, counts, tuple(rows), clues=clues, finished=finished, whole_folder=True)
-    return Reading((facts,), tally)
-
-
-def _was_used(key: str, body: Mapping[str, Any], history: list[Any], source: SourceFile) -> bool:
-    """Trainer writes its default intervals also where it goes by epochs; what was reported or saved tells which."""
-    if key not in _INTERVALS or body[key] < 1:
-        return key not in _INTERVALS
-    checkpoint = re.fullmatch(r"checkpoint-(\d+)", source.folder)
-    steps: list[Any] = [int(checkpoint[1])] if key == "save_steps" and checkpoint else []
-    name = _INTERVALS[key]
-    steps += [entry.get("step") for entry in history if name and isinstance(entry, Mapping) and name in entry]
-    return any(isinstance(step, int) and step > 0 and step % body[key] == 0 for step in steps)
-
-
-def _state_row(entry: Any, place: str) -> MetricRow | None:
-    if not isinstance(entry, Mapping):
-        return None
-    kind = "train" if is_number(entry.get("loss")) else "validation" if is_number(entry.get("eval_loss")) else None
-    step = entry.get("step")
-    if kind is None or not isinstance(step, int):
-        return None
-    values: dict[str, Any] = {name: float(entry[key]) for key, name in FIELDS.items() if is_number(entry.get(key))}
-    besides = {key: float(value) for key, value in entry.items() if key != "step" and is_number(value)}
-    return MetricRow(
-        "train" if kind == "train" else "validation",
-        None,
-        optimizer_updates=step,
-        **values,
-        place=place,
-        others=other_measures(besides),
-    )
-
+__all__ = ["METRICS_JSON", "summary_rows"]
 
 _SUMMARY = {
     "train_loss": ("train", "nats_per_target_token", 1.0),
@@ -100,6 +37,7 @@ _SUMMARY = {
     "peak_mem_gb": ("train", "peak_memory_bytes", 1e9),
     "val_time_sec": ("validation", "seconds", 1.0),
     "val_time": ("validation", "seconds", 1.0),
+    "eval_runtime": ("validation", "seconds", 1.0),
 }
 """A script's name without `final_`, `last_` or `total_` -> kind of row, our field, factor."""
 _POSITIONS = {
@@ -111,6 +49,8 @@ _POSITIONS = {
     "updates": "optimizer_updates",
     "epoch": "epoch",
 }
+_SAMPLES = {"train_samples": "train_rows", "eval_samples": "valid_rows"}
+"""What the scripts of Hugging Face's examples add to Trainer's metrics -> a count of ours."""
 _WHOLE = ("target_tokens", "peak_memory_bytes", "iteration", "optimizer_updates")
 
 
@@ -163,16 +103,28 @@ def _read_metrics(source: SourceFile) -> Reading:
         rows, unknown = summary_rows(inner, place)
         tally.read += len(inner)
         for key in unknown:
-            tally.puzzle(place, f"{key}: {inner[key]!r}"[:200])
-        if rows:
-            facts.append(Facts("summary", (label,) if label else (), rows=tuple(rows)))
+            if is_time(key):
+                tally.skipped += 1
+            elif key not in _SAMPLES:
+                tally.puzzle(place, f"{key}: {inner[key]!r}"[:200])
+        counts = tuple(_counts_beside(inner, source.name, text))
+        if rows or counts:
+            labels = (label,) if label else ()
+            facts.append(
+                Facts("summary", labels, counts=counts, rows=tuple(by_its_objective(row, inner) for row in rows))
+            )
     if not facts:
         raise ImportFailed(f"{source.name}: holds no metric that is known by name (final_train_loss, eval_loss, ...).")
     return Reading(tuple(facts), tally)
 
 
-def _is_state(source: SourceFile) -> bool:
-    return source.is_object and ('"log_history"' in source.text_head or source.path.name == "trainer_state.json")
+def _counts_beside(body: Mapping[str, Any], name: str, text: str) -> Iterator[Told]:
+    """How many rows and passes Trainer's own files of metrics tell."""
+    for theirs, ours in _SAMPLES.items():
+        if isinstance(body.get(theirs), int):
+            yield Told(ours, body[theirs], f"{name}:{json_line(text, theirs)}")
+    if is_number(body.get("epoch")) and "train_runtime" in body:
+        yield Told("epochs", body["epoch"], f"{name}:{json_line(text, 'epoch')}")
 
 
 def _is_metrics(source: SourceFile) -> bool:
@@ -182,5 +134,4 @@ def _is_metrics(source: SourceFile) -> bool:
     return source.is_object and (len(lines) < 2 or not lines[0].rstrip().endswith("}")) and "loss" in head
 
 
-TRAINER_STATE = Importer("trainer_state.json", _is_state, _read_state)
 METRICS_JSON = Importer("metrics JSON", _is_metrics, _read_metrics)

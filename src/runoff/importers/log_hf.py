@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from runoff.importers.facts import Clue
 from runoff.importers.lines import number, shared_rounding
 from runoff.importers.logs import LogReader
+from runoff.importers.objectives import by_its_objective
 from runoff.runs import MetricRow
 
-__all__ = ["FIELDS", "TRL", "hugging_face_lines", "other_measures"]
+__all__ = ["FIELDS", "TRL", "hugging_face_lines", "is_time", "other_measures"]
 
 FIELDS = {
     "loss": "nats_per_target_token",
@@ -63,7 +64,7 @@ _EXAMPLES = re.compile(r"Num examples = ([\d,]+)", re.I)
 
 TRAINER = Clue("transformers", "its lines are the dictionaries that Hugging Face's Trainer prints")
 UNSLOTH = Clue("unsloth", "Unsloth's banner stands before the training")
-TRL = Clue("trl", "its reports hold mean_token_accuracy, as TRL's SFTTrainer writes it")
+TRL = Clue("trl", "its reports hold mean_token_accuracy, as TRL's trainers write it")
 FOUR = Clue("transformers", "the dictionaries hold numbers, as transformers 4 prints them", before="5.0.0")
 FIVE = Clue("transformers", "the dictionaries hold numbers as text, which came with transformers 5", since="5.0.0")
 
@@ -76,9 +77,14 @@ def hugging_face_lines(log: LogReader, text: str, place: str, whole: bool) -> bo
     return _banner(log, text, place) if whole else False
 
 
+def is_time(key: str) -> bool:
+    """Trainer's name of how long something took, or of work by time."""
+    return key.endswith(_TIMES)
+
+
 def other_measures(numbers: Mapping[str, float]) -> dict[str, float]:
     """What a report holds besides FIELDS, under a name with its unit where that is known, else under its own."""
-    names = {key: key.removeprefix("eval_") for key in numbers if key not in FIELDS and not key.endswith(_TIMES)}
+    names = {key: key.removeprefix("eval_") for key in numbers if key not in FIELDS and not is_time(key)}
     return {OTHERS.get(name, name): numbers[key] for key, name in names.items()}
 
 
@@ -106,6 +112,10 @@ def _report(log: LogReader, text: str, place: str) -> bool:
         return True
     if kind is None or "epoch" not in values:
         return False
+    if kind == "validation" and log.section.finished and log.section.last.get(kind) == values["epoch"]:
+        text = f"evaluated again after the training: loss {found['eval_loss'][0]}"
+        log.section.rows.append(MetricRow("event", epoch=values["epoch"], text=text, place=place, segment=log.segment))
+        return True
     log.advance(kind, values["epoch"])
     log.section.clues[FIVE if found["epoch"][1] else FOUR] = None
     if any(key.startswith("memory/") for key in found):
@@ -122,7 +132,7 @@ def _report(log: LogReader, text: str, place: str) -> bool:
         others=other_measures(_numbers({key: value for key, value in found.items() if key != "step"})),
         rounding=shared_rounding(*((FIELDS[key], _width(key, *found[key])) for key in values if key in FIELDS)),
     )
-    log.section.rows.append(row)
+    log.section.rows.append(by_its_objective(row, found))
     return True
 
 

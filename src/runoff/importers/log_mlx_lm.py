@@ -14,6 +14,7 @@ import re
 from runoff.importers.facts import Clue
 from runoff.importers.lines import half_width, number, shared_rounding
 from runoff.importers.logs import LogReader
+from runoff.importers.objectives import by_its_objective
 from runoff.runs import MetricRow
 
 __all__ = ["GIGABYTE_DOUBT", "mlx_lm_lines"]
@@ -111,18 +112,17 @@ def _validation(log: LogReader, text: str, place: str) -> bool:
     iteration, loss, extra, seconds = match.groups()
     log.advance("validation", int(iteration))
     log.section.clues[LORA if "Val chosen" in extra else OLD] = None
-    log.section.rows.append(
-        MetricRow(
-            "validation",
-            int(iteration),
-            nats_per_target_token=float(loss),
-            seconds=float(seconds),
-            text=extra.strip(", ") or None,
-            place=place,
-            segment=log.segment,
-            rounding=shared_rounding(("nats_per_target_token", half_width(loss)), ("seconds", half_width(seconds))),
-        )
+    row = MetricRow(
+        "validation",
+        int(iteration),
+        nats_per_target_token=float(loss),
+        seconds=float(seconds),
+        text=extra.strip(", ") or None,
+        place=place,
+        segment=log.segment,
+        rounding=shared_rounding(("nats_per_target_token", half_width(loss)), ("seconds", half_width(seconds))),
     )
+    log.section.rows.append(by_its_objective(row, ["chosen_r"] if "Val chosen" in extra else []))
     return True
 
 
@@ -151,19 +151,18 @@ def _lora_row(log: LogReader, iteration: int, loss: str, found: dict[str, str], 
     extra = ", ".join(f"{key} {found[key]}" for key in ("chosen_r", "rejected_r", "acc", "margin") if key in found)
     widths = [*((key, half_width(text)) for key, text in known.items())]
     widths.append(("peak_memory_bytes", (half_width(memory) or 0) * 1e9 or None))
-    log.section.rows.append(
-        MetricRow(
-            "train",
-            iteration,
-            **{key: number(text) for key, text in known.items()},  # type: ignore[arg-type]
-            target_tokens=int(float(found["trained_tok"])) if "trained_tok" in found else None,
-            peak_memory_bytes=round(float(memory) * 1e9),
-            text=extra or None,
-            place=place,
-            segment=log.segment,
-            rounding=shared_rounding(*widths),
-        )
+    row = MetricRow(
+        "train",
+        iteration,
+        **{key: number(text) for key, text in known.items()},  # type: ignore[arg-type]
+        target_tokens=int(float(found["trained_tok"])) if "trained_tok" in found else None,
+        peak_memory_bytes=round(float(memory) * 1e9),
+        text=extra or None,
+        place=place,
+        segment=log.segment,
+        rounding=shared_rounding(*widths),
     )
+    log.section.rows.append(by_its_objective(row, found))
     return True
 
 

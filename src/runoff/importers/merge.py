@@ -5,6 +5,7 @@ Must not: read or write files, or know a format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,8 @@ def merge(group: Group, hand: Hand) -> Merged:
     settings = {key: _shown(value) for key, value in effective.settings.items()}
     plan = PlanRecord(settings, counts, _sorted(findings), notes)
     loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if tool in _HUGGING_FACE else None)
-    return Merged(group.name, tool, versions, evidence, plan, rows, loss if rows else None)
+    has_loss = any(row.nats_per_target_token is not None for row in rows)
+    return Merged(group.name, tool, versions, evidence, plan, rows, loss if has_loss else None)
 
 
 def _shown(value: Value) -> Value:
@@ -150,9 +152,14 @@ def _sources(facts: Sequence[Facts], hand: Hand, rows: Sequence[MetricRow]) -> S
     def told(role: str) -> tuple[Told, ...]:
         return tuple(item for each in facts if each.role == role for item in each.settings)
 
-    logs = [each for each in facts if each.role == "log"]
-    log = tuple(item for each in reversed(logs) for item in each.settings)
+    logs = [each for each in reversed(facts) if each.role == "log"]
+    log = tuple(item for each in sorted(logs, key=_progress, reverse=True) for item in each.settings)
     return Sources(hand.settings, told("record"), log, told("asked"))
+
+
+def _progress(facts: Facts) -> float:
+    """How far a state of Trainer's has come; a text log goes before them, since it tells what its last part says."""
+    return next((float(item.value) for item in facts.counts if item.key == "optimizer_updates"), math.inf)
 
 
 def _told(facts: Sequence[Facts], hand: Hand) -> Mapping[str, Told]:
@@ -161,7 +168,10 @@ def _told(facts: Sequence[Facts], hand: Hand) -> Mapping[str, Told]:
     for item in (item for each in facts for item in each.counts):
         earlier = told.get(item.key)
         progress = item.key in ("optimizer_updates", "epochs")
-        if earlier is None or not progress or item.value > earlier.value + (item.rounding or 0.0):
+        slack = (item.rounding or 0.0) + (earlier.rounding or 0.0) if earlier else 0.0
+        further = earlier is None or not progress or item.value > earlier.value + slack
+        exact = earlier is not None and earlier.rounding and not item.rounding and item.value >= earlier.value - slack
+        if further or exact:
             told[item.key] = item
     return told | {item.key: item for item in hand.counts}
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from runoff.importers.objectives import told_by
 from runoff.plan import Finding
 from runoff.runs import MetricRow
 
@@ -40,17 +41,20 @@ def merge_rows(curves: Sequence[Curve]) -> tuple[tuple[MetricRow, ...], tuple[Fi
     findings: list[Finding] = []
     index: Index = {}
     for curve in curves:
-        twins = [_twin(row, merged, files, index, curve.file) if several else None for row in curve.rows]
+        twins = [_twin(row, merged, files, index, curve) if several else None for row in curve.rows]
+        pairs = [(row, merged[twin]) if twin is not None else None for row, twin in zip(curve.rows, twins, strict=True)]
         unlike = {
             number: fields
-            for number, (row, twin) in enumerate(zip(curve.rows, twins, strict=True))
-            if twin is not None and (fields := _differences(merged[twin], row))
+            for number, pair in enumerate(pairs)
+            if pair and not _is_another_evaluation(*pair) and (fields := _differences(pair[1], pair[0]))
         }
         if unlike and not curve.final:
             twins = [None] * len(twins)
         fresh = [row for row, twin in zip(curve.rows, twins, strict=True) if twin is None]
         for number, twin in enumerate(twins):
-            if twin is not None and number in unlike:
+            if twin is not None and _is_another_evaluation(curve.rows[number], merged[twin]):
+                fresh += _evaluated_again(curve.rows[number], merged[twin])
+            elif twin is not None and number in unlike:
                 findings.append(_disagreement(merged[twin], curve.rows[number], unlike[number]))
             elif twin is not None:
                 merged[twin] = _completed(merged[twin], curve.rows[number])
@@ -96,14 +100,15 @@ def _keys(row: MetricRow) -> Iterator[tuple[object, ...]]:
         yield row.kind, "epoch", round(row.epoch, 1)
 
 
-def _twin(row: MetricRow, merged: list[MetricRow], files: list[str], index: Index, file: str) -> int | None:
-    """The latest row of another file for the same moment."""
+def _twin(row: MetricRow, merged: list[MetricRow], files: list[str], index: Index, curve: Curve) -> int | None:
+    """The latest row of another file for the same moment; in a curve, an epoch alone is too rounded to tell it."""
     for key in _keys(row):
         for place in reversed(index.get(key, [])):
-            if files[place] == file:
+            if files[place] == curve.file:
                 continue
             other = merged[place]
-            if key[1] != "epoch" or (_near(other, row, "epoch") and _near(other, row, "nats_per_target_token")):
+            alike = curve.final or _near(other, row, "nats_per_target_token")
+            if key[1] != "epoch" or (_near(other, row, "epoch") and alike):
                 return place
     return None
 
@@ -120,6 +125,18 @@ def _differences(one: MetricRow, other: MetricRow) -> list[str]:
     return [field for field in _NUMBERS if not _near(one, other, field)]
 
 
+def _is_another_evaluation(row: MetricRow, other: MetricRow) -> bool:
+    """It took another time: the same moment, evaluated twice (with the best weights put back, perhaps)."""
+    return row.kind == other.kind == "validation" and not _near(row, other, "seconds")
+
+
+def _evaluated_again(row: MetricRow, other: MetricRow) -> list[MetricRow]:
+    if _near(row, other, "nats_per_target_token"):
+        return []
+    text = f"evaluated again: loss {row.nats_per_target_token:g}"
+    return [MetricRow("event", row.iteration, row.optimizer_updates, row.epoch, text=text, place=row.place)]
+
+
 def _completed(row: MetricRow, other: MetricRow) -> MetricRow:
     missing = {
         name: getattr(other, name)
@@ -132,7 +149,8 @@ def _completed(row: MetricRow, other: MetricRow) -> MetricRow:
 
 def _disagreement(one: MetricRow, other: MetricRow, fields: list[str]) -> Finding:
     told = ", ".join(f"{field} {getattr(other, field)!r} against {getattr(one, field)!r}" for field in fields)
-    at = f"iteration {one.iteration}" if one.iteration is not None else f"update {one.optimizer_updates}"
+    moments = (("iteration", one.iteration), ("update", one.optimizer_updates), ("epoch", one.epoch))
+    at = next((f"{name} {value:g}" for name, value in moments if value is not None), "the end")
     return Finding(
         "I104", "warning", other.place or "", f"At {at}: {told} in {one.place}.", "The first file's value is kept."
     )
@@ -142,8 +160,7 @@ def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> I
     """No losses at all, restarts, nan, an early end."""
     losses = [row for row in rows if row.nats_per_target_token is not None]
     if not losses:
-        why = "Nothing can be said about how well it learnt; nothing is assumed."
-        yield Finding("I105", "warning", name, "None of the files holds a loss of this run.", why)
+        yield _no_loss(rows, name)
         return
     segments = sorted({row.segment for row in rows})
     if len(segments) > 1:
@@ -163,6 +180,19 @@ def row_findings(rows: Sequence[MetricRow], planned: int | None, name: str) -> I
     if planned is not None and last is not None and last.iteration is not None and last.iteration < planned:
         what = f"The log ends at iteration {last.iteration} of {planned}."
         yield Finding("I108", "warning", last.place or name, what, "Whether the run went on is not known.")
+
+
+def _no_loss(rows: Sequence[MetricRow], name: str) -> Finding:
+    if any("loss" in row.others for row in rows):
+        told = told_by(rows)
+        what = "The losses are of another objective than the next token" + (
+            f": the reports hold {told}." if told else "."
+        )
+        return Finding(
+            "I105", "warning", name, what, "They are kept, and compared with no loss in nats per target token."
+        )
+    why = "Nothing can be said about how well it learnt; nothing is assumed."
+    return Finding("I105", "warning", name, "None of the files holds a loss of this run.", why)
 
 
 def last_trained(rows: Sequence[MetricRow]) -> MetricRow | None:

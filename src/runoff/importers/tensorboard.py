@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from runoff.errors import ImportFailed
 from runoff.importers.columns import check_columns
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally
+from runoff.importers.objectives import by_its_objective
 from runoff.runs import MetricRow
 
 __all__ = ["TENSORBOARD"]
@@ -38,6 +39,7 @@ def _read(source: SourceFile) -> Reading:
     tags = mapped or _TAGS
     tally = Tally()
     found: dict[tuple[str, int], dict[str, float]] = {}
+    unread: dict[str, None] = {}
     try:
         with source.path.open("rb") as file:
             for step, tag, value in _scalars(file, tally):
@@ -46,10 +48,13 @@ def _read(source: SourceFile) -> Reading:
                     found.setdefault((kind, step), {})[field] = value
                 else:
                     tally.skipped += 1
+                    unread[tag] = None
     except OSError as error:
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
     rows = tuple(
-        _row(kind, step, values, source) for (kind, step), values in found.items() if "nats_per_target_token" in values
+        by_its_objective(_row(kind, step, values, source), unread)
+        for (kind, step), values in found.items()
+        if "nats_per_target_token" in values
     )
     if not rows:
         raise ImportFailed(

@@ -16,6 +16,7 @@ from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import json_line, read_object, read_text
+from runoff.importers.objectives import by_its_objective
 from runoff.importers.settings_files import plain
 from runoff.runs import MetricRow
 
@@ -65,7 +66,7 @@ def _read_summary(source: SourceFile) -> Reading:
     position["epoch"] = float(body["train/epoch"]) if is_number(body.get("train/epoch")) else None
     kinds: tuple[Literal["train", "validation"], ...] = ("train", "validation")
     with_loss = [kind for kind in kinds if "nats_per_target_token" in found.get(kind, {})]
-    rows = tuple(MetricRow(kind, **position, **found[kind], place=place) for kind in with_loss)
+    rows = tuple(by_its_objective(MetricRow(kind, **position, **found[kind], place=place), body) for kind in with_loss)
     if not rows:
         raise ImportFailed(f"{source.name}: holds no loss under a known name (train/loss, eval/loss).")
     return Reading(

@@ -104,6 +104,7 @@ def test_mlx_lm_lora_has_its_own_words(tmp_path: Path) -> None:
         "tok/s 180.235, peak_mem 8.082GB\n"
     )
     facts = facts_of(write(tmp_path / "a.log", text))
-    assert [row.nats_per_target_token for row in facts.rows] == [1.234, 0.612]
+    assert [row.nats_per_target_token for row in facts.rows] == [1.234, None], "the loss of preferences is in no nats"
+    assert dict(facts.rows[1].others) == {"loss": 0.612}
     assert facts.rows[1].text == "chosen_r 0.100, rejected_r -0.200, acc 0.500, margin 0.300"
     assert {clue.tool for clue in facts.clues} == {"mlx-lm-lora"}
