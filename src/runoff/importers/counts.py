@@ -19,6 +19,7 @@ from runoff.importers.effective import Effective
 from runoff.importers.facts import AdapterTensors, Told
 from runoff.importers.rows import last_trained
 from runoff.importers.rules_mlx_lm import around_the_update, mlx_validations
+from runoff.importers.trainer_speed import RATIO, batch_by_speed, rows_between
 from runoff.importers.versions import Range
 from runoff.plan.schedule import check_schedule, learning_rate
 from runoff.runs import MetricRow, Value
@@ -244,12 +245,16 @@ def hugging_face_counts(evidence: Evidence) -> dict[str, Value]:
         updates = derived(last, "the last one that a row of metrics names")
     counts["optimizer_updates"] = updates or Value.unknown("no file counts the optimizer updates")
     each, batch = evidence.whole("grad_accumulation_steps"), evidence.whole("batch_size")
+    made, passed = counts["optimizer_updates"].value, evidence.given("epochs")
+    measured = batch_by_speed(evidence.told.get(RATIO), batch, made, passed.value if passed else None)
     if "effective_batch_rows" not in counts:
-        counts["effective_batch_rows"] = (
+        counts["effective_batch_rows"] = measured or (
             derived(batch * each, f"{batch} rows a device x {each}, on one device")
             if batch is not None and each is not None
             else missing({"batch_size": batch, "grad_accumulation_steps": each})
         )
+    if measured and passed and not counts["train_rows"].known:
+        counts["train_rows"] = Value.unknown(rows_between(measured.value, made, passed.value))
     done = counts["optimizer_updates"].value
     counts["iterations"] = (
         derived(done * each, f"{done} optimizer updates x {each} iterations") if done is not None and each

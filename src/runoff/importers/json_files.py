@@ -15,6 +15,7 @@ from runoff.importers.facts import Facts, Importer, Reading, SourceFile, Tally, 
 from runoff.importers.lines import json_line, read_object
 from runoff.importers.log_hf import is_time
 from runoff.importers.objectives import by_its_objective
+from runoff.importers.trainer_speed import state_speed
 from runoff.runs import MetricRow
 
 __all__ = ["METRICS_JSON", "summary_rows"]
@@ -123,6 +124,7 @@ def _counts_beside(body: Mapping[str, Any], name: str, text: str) -> Iterator[To
     for theirs, ours in _SAMPLES.items():
         if isinstance(body.get(theirs), int):
             yield Told(ours, body[theirs], f"{name}:{json_line(text, theirs)}")
+    yield from state_speed(body, f"{name}:1")
     if is_number(body.get("epoch")) and "train_runtime" in body:
         yield Told("epochs", body["epoch"], f"{name}:{json_line(text, 'epoch')}")
 

@@ -18,6 +18,7 @@ from runoff.importers.facts import Clue
 from runoff.importers.lines import number, shared_rounding
 from runoff.importers.logs import LogReader
 from runoff.importers.objectives import by_its_objective
+from runoff.importers.trainer_speed import KEYS, RATE, SECONDS, speed_counts
 from runoff.runs import MetricRow
 
 __all__ = ["FIELDS", "TRL", "hugging_face_lines", "is_time", "other_measures"]
@@ -104,6 +105,8 @@ def _report(log: LogReader, text: str, place: str) -> bool:
         values = {key: number(value) for key, (value, _) in found.items() if key in FIELDS or key == "train_runtime"}
     except ValueError:
         return False
+    for told in speed_counts(_speed(found), place):
+        log.section.count(told.key, told.value, place, told.rounding)
     if "train_runtime" in values:
         log.section.finished = True
         log.section.clues[TRAINER] = None
@@ -134,6 +137,13 @@ def _report(log: LogReader, text: str, place: str) -> bool:
     )
     log.section.rows.append(by_its_objective(row, found))
     return True
+
+
+def _speed(found: Mapping[str, tuple[str, bool]]) -> dict[str, tuple[float, float]]:
+    """Rates and runtimes with their half-widths: what Trainer rounds, and what transformers 5 rounds in print."""
+    numbers = {key: found[key] for key in KEYS if key in found}
+    widths = {key: SECONDS if key.endswith("runtime") else RATE for key in numbers}
+    return {key: (number(text[0]), widths[key] + (_width("", *text) or 0.0)) for key, text in numbers.items()}
 
 
 def _width(key: str, text: str, quoted: bool) -> float | None:

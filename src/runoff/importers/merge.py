@@ -98,7 +98,7 @@ def merge(group: Group, hand: Hand) -> Merged:
         *row_findings(rows, seen.whole("iters"), group.name),
         *_early_end(facts, seen, counts, group.name),
     )
-    notes = (*group.notes, *effective.notes, *(note for each in facts for note in each.notes))
+    notes = (*group.notes, *effective.notes, *_notes(facts))
     settings = {key: _shown(value) for key, value in effective.settings.items()}
     plan = PlanRecord(settings, counts, _sorted(findings), notes)
     loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if tool in _HUGGING_FACE else None)
@@ -160,6 +160,13 @@ def _sources(facts: Sequence[Facts], hand: Hand, rows: Sequence[MetricRow]) -> S
 def _progress(facts: Facts) -> float:
     """How far a state of Trainer's has come; a text log goes before them, since it tells what its last part says."""
     return next((float(item.value) for item in facts.counts if item.key == "optimizer_updates"), math.inf)
+
+
+def _notes(facts: Sequence[Facts]) -> Iterator[str]:
+    """Of Trainer's states only the latest one's."""
+    states = [each for each in facts if _progress(each) < math.inf]
+    latest = max(states, key=_progress, default=None)
+    yield from (note for each in facts if each is latest or each not in states for note in each.notes)
 
 
 def _told(facts: Sequence[Facts], hand: Hand) -> Mapping[str, Told]:

@@ -16,6 +16,7 @@ from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, T
 from runoff.importers.lines import json_line, read_object
 from runoff.importers.log_hf import FIELDS, TRL, other_measures
 from runoff.importers.objectives import by_its_objective
+from runoff.importers.trainer_speed import state_speed
 from runoff.runs import MetricRow
 
 __all__ = ["TRAINER_STATE"]
@@ -44,14 +45,16 @@ def _read_state(source: SourceFile) -> Reading:
     settings = tuple(Told(key, body[key], f"{source.name}:{json_line(text, key)}") for key in told)
     done = [key for key in ("global_step", "epoch") if is_number(body.get(key))]
     names = {"global_step": "optimizer_updates", "epoch": "epochs"}
-    counts = tuple(Told(names[key], body[key], f"{source.name}:{json_line(text, key)}") for key in done)
+    counts = [Told(names[key], body[key], f"{source.name}:{json_line(text, key)}") for key in done]
+    for index, entry in enumerate(history):
+        counts += state_speed(entry, f"{source.name}:log_history[{index}]") if isinstance(entry, Mapping) else ()
     clue = Clue("transformers", "trainer_state.json is Hugging Face Trainer's")
     trl = any(isinstance(entry, Mapping) and "mean_token_accuracy" in entry for entry in history)
     facts = Facts(
         "log",
         (),
         settings,
-        counts,
+        tuple(counts),
         tuple(rows),
         clues=(clue, TRL) if trl else (clue,),
         notes=tuple(_how_it_ended(body, source)),
@@ -122,7 +125,7 @@ def _is_exact(body: Mapping[str, Any]) -> bool:
     if done == planned:
         return math.isclose(epoch, wanted, rel_tol=1e-6)
     in_an_epoch = done / epoch
-    return abs(planned / in_an_epoch - wanted) * in_an_epoch < wanted
+    return abs(planned / in_an_epoch - wanted) * in_an_epoch < 1
 
 
 def _state_row(entry: Any, place: str) -> MetricRow | None:

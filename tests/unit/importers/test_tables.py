@@ -28,7 +28,7 @@ def test_trainer_state_is_exact_and_counts_updates() -> None:
     assert len(facts.rows) == len([entry for entry in state["log_history"] if "loss" in entry or "eval_loss" in entry])
     row = facts.rows[0]
     assert (row.iteration, row.optimizer_updates, dict(row.rounding)) == (None, 2, {})
-    assert {item.key: item.value for item in facts.counts} == {"optimizer_updates": 16, "epochs": 2.0}
+    assert {item.key: item.value for item in facts.counts} == {"optimizer_updates": 16, "epochs": 2.0, "valid_rows": 9}
 
 
 def test_a_peft_folder_with_its_log_is_one_run_in_updates(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_a_best_checkpoint_that_is_not_the_last_is_told(tmp_path: Path) -> None:
         (15, 2.5, 15, 3, False),  # num_train_epochs: 2.5
         (7, 7 / 6, 12, 2, True),  # cut short
         (7, 7 / 6, 15, 3, False),
+        (6, 1.5, 7, 2, False),
     ],
 )
 def test_epochs_that_trainer_rounded_up_are_no_setting(
@@ -153,3 +154,48 @@ def test_an_exact_count_goes_before_a_printed_one_in_any_order(tmp_path: Path) -
     epochs = count(one(tmp_path, tmp_path / "out"), "epochs")
     assert (epochs.value, epochs.origin.why) == (2.0, None)
     assert str(epochs.origin.place).startswith("out/trainer_state.json")
+
+
+def ended(step: int, epoch: float, rows: float, seconds: float, **changes: Any) -> list[dict[str, Any]]:
+    end = {"step": step, "epoch": epoch, "train_runtime": round(seconds, 4), "train_loss": 2.0}
+    end |= {"train_samples_per_second": round(rows / seconds, 3), "train_steps_per_second": round(step / seconds, 3)}
+    return [{"step": step, "epoch": epoch, "loss": 2.0}, end]
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "updates", "batch", "seconds", "effective"),
+    [
+        (1367, 3, 513, 2, 4321.7, 8),  # 171 updates of 8 rows an epoch, the last of 7
+        (1600, 2, 100, 2, 3600.1, 32),
+        (24, 2, 12, 2, 0.4789, 4),
+        (9, 1, 3, 4, 2.0, 4),
+        (9, 1, 3, 1, 2.0, None),  # 3 or 4: too few updates to tell
+        (1600, 2, 100, 2, 360_000.0, None),  # 0.009 rows a second leave several numbers
+    ],
+)
+def test_rows_of_an_update_by_trainers_own_rates(
+    rows: int, epochs: int, updates: int, batch: int, seconds: float, effective: int | None, tmp_path: Path
+) -> None:
+    history = ended(updates, epochs, rows * epochs, seconds)
+    path = state(
+        tmp_path / "trainer_state.json", step=updates, epoch=epochs, log_history=history, train_batch_size=batch
+    )
+    run = one(tmp_path, path)
+    assert count(run, "effective_batch_rows").value == effective
+    if effective:
+        assert "rows an update in the mean" in str(count(run, "effective_batch_rows").origin.why)
+        least, _, most = str(count(run, "train_rows").origin.why).split(" by ")[0].partition(" to ")
+        assert int(least) <= rows <= int(most)
+    else:
+        assert count(run, "effective_batch_rows").origin.why == "grad_accumulation_steps is unknown"
+
+
+@pytest.mark.parametrize(("rows", "seconds", "told"), [(342, 28.9284, 342), (6, 0.0338, 6), (342, 0.0009, None)])
+def test_rows_of_an_evaluation_by_its_rate(rows: int, seconds: float, told: int | None, tmp_path: Path) -> None:
+    rates = {"eval_runtime": round(seconds, 4), "eval_samples_per_second": round(rows / (seconds + 4e-5), 3)}
+    history = [{"step": 12, "epoch": 2.0, "eval_loss": 2.0, **rates}]
+    run = one(tmp_path, state(tmp_path / "a" / "trainer_state.json", log_history=history))
+    assert count(run, "valid_rows").value == told
+    printed = {key: f"{value:.4g}" for key, value in {"eval_loss": 2.0, **rates, "epoch": 2.0}.items()}
+    log = one(tmp_path, write(tmp_path / "b.log", f"{printed}\n"))
+    assert count(log, "valid_rows").value in (told, None), "four digits leave fewer numbers certain, never a wrong one"
