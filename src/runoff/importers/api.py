@@ -25,6 +25,7 @@ from runoff.importers.sources import find_files
 from runoff.importers.versions import parse_tool
 from runoff.importers.write import Original, digest, known_imports, safe_name, write_run
 from runoff.runs import Run, load_run
+from runoff.words import count_of
 
 __all__ = ["FileReport", "ImportReport", "ImportedRun", "import_runs"]
 
@@ -164,12 +165,18 @@ def _read_all(paths: Sequence[Path], columns: Mapping[str, str], reports: list[F
             )
             continue
         known.setdefault(sha256, source.name)
-        reports.append(
-            FileReport(
-                source.name, importer.kind, reading.tally, "" if reading.facts else "holds no metrics or settings"
-            )
-        )
+        reports.append(FileReport(source.name, importer.kind, reading.tally, _why_nothing(reading)))
         yield _Read(Original(source, importer.kind, sha256, reading.tally), reading, found.given)
+
+
+def _why_nothing(reading: Reading) -> str:
+    if reading.facts:
+        return ""
+    puzzles = reading.tally.not_understood
+    if not puzzles:
+        return "holds no metrics or settings"
+    lines = count_of(puzzles, "line")
+    return f"holds no metrics in a form that is known, though {lines} may be some, as {reading.tally.samples[0]!r}"
 
 
 def read_file(source: SourceFile) -> tuple[Importer, Reading]:

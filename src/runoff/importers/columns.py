@@ -16,6 +16,7 @@ from typing import Any
 
 from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
+from runoff.importers.epochs import by_whole_epochs
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
 from runoff.importers.lines import number, read_object, read_text
 from runoff.importers.objectives import by_its_objective
@@ -53,7 +54,7 @@ _NAMES = {
         "global_step/max_steps",
     ),
     "epoch": ("epoch", "epochs", "train/epoch"),
-    "train_loss": ("train_loss", "loss", "train/loss", "training_loss", "train_losses"),
+    "train_loss": ("train_loss", "loss", "train/loss", "training_loss", "train_losses", "train_loss_step"),
     "validation_loss": (
         "validation_loss",
         "val_loss",
@@ -76,6 +77,10 @@ _NAMES = {
 _READ = frozenset(name for names in _NAMES.values() for name in names) | {"total_steps"}
 _LISTED = frozenset(name for key in ("iteration", "optimizer_updates", "epoch") for name in _NAMES[key])
 _LOSSES = ("train_loss", "validation_loss")
+_TRAINERS = ("grad_norm", "eval_samples_per_second")
+"""With an epoch beside it: an entry of Trainer's log_history."""
+_STEPS = ("step", "steps", "_step", "batch")
+"""Names that count something, which a person has to say."""
 _WHOLE = ("iteration", "optimizer_updates", "target_tokens", "peak_memory_bytes")
 _THOUSANDS = (*_WHOLE, "tokens_per_second")
 _POSITIONS = ("iteration", "optimizer_updates", "epoch")
@@ -176,6 +181,7 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
     check_columns(source.columns)
     tally, last, segment = Tally(), -1.0, 0
     rows: list[MetricRow] = []
+    reached: Mapping[str, Any] = {}
     settings: dict[str, Told] = {}
     other: dict[str, None] = {}
     llama_factory = notebook = False
@@ -187,6 +193,10 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
             values, unread = values_of(body, source.columns) if isinstance(body, Mapping) else ({}, {})
             position = next((values[key] for key in _POSITIONS if key in values), None)
             losses = [key for key in _LOSSES if key in values]
+            if not losses and not unread and position is not None and "current_steps" in body:
+                tally.skipped += 1  # LLaMA-Factory's last line, which tells how far it came
+                reached = body
+                continue
             if unread or position is None or not losses:
                 doubt = doubt or _doubt(place, unread)
                 tally.puzzle(place, ", ".join(f"{key} {value!r}" for key, value in unread.items()) or text)
@@ -195,6 +205,7 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
             other |= dict.fromkeys(_unknown(body, source.columns)) if len(rows) < NAMED_ROWS else {}
             segment, last = segment + (position < last), position
             rows += [by_its_objective(_row(kind, values, place, segment), body) for kind in losses]
+            reached = body
             llama_factory = llama_factory or ("current_steps" in body and "total_steps" in body)
             notebook = notebook or "Training Loss" in body
             if is_number(body.get("total_steps")):
@@ -203,17 +214,27 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
     if not rows:
         raise ImportFailed(doubt or _nothing(source, tally))
+    rows, epochs = by_whole_epochs(rows, source.name, [name for name in other if name.lower() in _STEPS])
     clues = (LLAMA_FACTORY,) if llama_factory else (NOTEBOOK,) if notebook else ()
+    unread_columns = (f"{source.name}: columns not read: {', '.join(other)[:300]}.",) if other else ()
     facts = Facts(
         "log",
         (),
         tuple(settings.values()),
-        rows=tuple(rows),
+        tuple(_progress(reached, source.name)) if llama_factory else (),
+        tuple(rows),
         clues=clues,
-        notes=(f"{source.name}: columns not read: {', '.join(other)[:300]}.",) if other else (),
+        notes=(*epochs, *unread_columns),
+        finished=llama_factory and reached["current_steps"] == reached["total_steps"],
         whole_folder=llama_factory,
     )
     return Reading((facts,), tally)
+
+
+def _progress(body: Mapping[str, Any], name: str) -> Iterator[Told]:
+    for theirs, ours in (("current_steps", "optimizer_updates"), ("epoch", "epochs")):
+        if is_number(body.get(theirs)):
+            yield Told(ours, body[theirs], f"{name}: its last line")
 
 
 def _doubt(place: str, unread: Mapping[str, str]) -> str:
@@ -264,8 +285,9 @@ def plain_name(name: Any) -> str:
 
 
 def _notebook_names(ours: str, body: Mapping[str, Any]) -> tuple[str, ...]:
-    """In the table that Trainer shows in notebooks, steps are optimizer updates."""
-    return ("step",) if ours == "optimizer_updates" and "Training Loss" in body else ()
+    """In the table that Trainer shows in notebooks, and in its own reports, steps are optimizer updates."""
+    is_trainers = "Training Loss" in body or ("epoch" in body and any(key in body for key in _TRAINERS))
+    return ("step",) if ours == "optimizer_updates" and is_trainers else ()
 
 
 def _as_number(ours: str, value: Any) -> float | None:

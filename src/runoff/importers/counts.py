@@ -243,6 +243,8 @@ def hugging_face_counts(evidence: Evidence) -> dict[str, Value]:
     last = max((row.optimizer_updates for row in evidence.rows if row.optimizer_updates is not None), default=None)
     if updates is None and last is not None:
         updates = derived(last, "the last one that a row of metrics names")
+    if evidence.finished and (updates is None or updates.origin.kind == "derived"):
+        updates = _as_planned(evidence) or updates
     counts["optimizer_updates"] = updates or Value.unknown("no file counts the optimizer updates")
     each, batch = evidence.whole("grad_accumulation_steps"), evidence.whole("batch_size")
     made, passed = counts["optimizer_updates"].value, evidence.given("epochs")
@@ -271,3 +273,12 @@ def hugging_face_counts(evidence: Evidence) -> dict[str, Value]:
     )
     counts["validation_rows"] = counts["valid_rows"]
     return counts
+
+
+def _as_planned(evidence: Evidence) -> Value | None:
+    """A log that ends after all of its epochs made all of its updates."""
+    planned, epochs, passed = evidence.told.get("planned_updates"), evidence.setting("epochs"), evidence.given("epochs")
+    if planned is None or epochs is None or passed is None:
+        return None
+    slack = (evidence.told["epochs"].rounding or 0.0) * 1.001
+    return derived(planned.value, f"all of {planned.place}") if abs(passed.value - epochs) <= slack else None

@@ -31,6 +31,8 @@ __all__ = [
 
 BLOCK_BYTES = 1 << 20
 KEPT_REDRAWS = 3
+_REPORTS = ("Iter ", "{'", "|Loss: ")
+"""What a piece between carriage returns holds that is more than a bar."""
 MAX_DOCUMENT_BYTES = 64 << 20
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 
@@ -71,7 +73,7 @@ def without_redraws(block: str) -> str:
         return block
     kept, redraws = [], 0
     for piece in block.split("\r"):
-        if "%|" in piece and "\n" not in piece and "Iter " not in piece and "{'" not in piece:
+        if "%|" in piece and "\n" not in piece and not any(sign in piece for sign in _REPORTS):
             redraws += 1
             if redraws > KEPT_REDRAWS:
                 continue

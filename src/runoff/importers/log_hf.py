@@ -181,6 +181,8 @@ def _banner(log: LogReader, text: str, place: str) -> bool:
     for key, pattern in _BANNER.items():
         if match := pattern.search(text):
             section.tell(key, int(number(match[1])), place)
+            if key == "max_steps":
+                section.count("planned_updates", int(number(match[1])), place)
             understood = True
     for key, pattern in _COUNTS.items():
         if match := pattern.search(text):

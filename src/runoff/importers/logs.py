@@ -20,7 +20,7 @@ __all__ = ["Dialect", "LogReader", "Section", "log_importer"]
 
 _NEEDLES = {
     "Iter ": ("Iter ",),
-    "oss": ("loss': ", "oss:", "Test loss "),
+    "oss": ("loss", "Loss"),
     "\xe2": (
         "\xe2\x96\xbc",
         "\xe2\x96\xb2",
@@ -40,7 +40,9 @@ _NEEDLES = {
 }
 """What a line of interest holds, by a sign that a block without them lacks. Bytes are read as Latin-1."""
 
-_METRIC_LIKE = re.compile(r"Iter \d+:|[Ll]oss\W{1,4}[\d.-]|\d [▼▲]|\bval\s+\d")
+_METRIC_LIKE = re.compile(
+    r"Iter \d+:|[Ll]oss\W{1,4}(?:[\d.-]|nan|inf)|[Ll]oss[ _]\w+['\"]?\s*[:=]\s*-?(?:\d|nan|inf)|\d [▼▲]|\bval\s+\d"
+)
 
 
 @dataclass(slots=True)

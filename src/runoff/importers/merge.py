@@ -36,6 +36,7 @@ TOOLS = (
     "unsloth",
     "trl",
     "torchtune",
+    "litgpt",
     "nanochat",
     "transformers",
     "peft",

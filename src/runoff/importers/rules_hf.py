@@ -77,6 +77,8 @@ _BOOKKEEPING = (
     *_DORA, *_METHODS, *_BLOCKS, *_TARGETS, "total_steps", "output_dir",
 )  # fmt: skip
 """Judged on their own, or of no concern to the training."""
+KEYS = "lora_parameters.keys"
+_ALL = ("all", "all-linear")
 _NAMED = 12
 ALL_BLOCKS = -1
 """num_layers of every block, as mlx-lm and our own settings have it."""
@@ -88,11 +90,11 @@ _EXPECTED = ("lora_parameters.rank", "lora_parameters.scale", "lora_parameters.d
 def hugging_face_rules(sources: Sources, versions: Range, tool: str) -> Effective:
     """Settings under our names; what counts updates is multiplied by the accumulation where that is known."""
     result = Effective(tool, str(versions))
-    ours = sources.renamed(_NAMES)
+    ours = _with_plain_keys(sources.renamed(_NAMES))
     for key in dict.fromkeys(_NAMES.values()):
         value = result.choose(key, ours)
         if value is not None and value.value is not None:
-            result.settings[key] = _in_order(value) if key == "lora_parameters.keys" else value
+            result.settings[key] = value
     _scale(sources, result)
     _kind(sources, result)
     _blocks(sources, result)
@@ -105,10 +107,22 @@ def hugging_face_rules(sources: Sources, versions: Range, tool: str) -> Effectiv
     return result
 
 
-def _in_order(value: Value) -> Value:
-    """PEFT keeps its target modules as a set, and writes them in another order each time."""
-    named = isinstance(value.value, list) and all(isinstance(name, str) for name in value.value)
-    return replace(value, value=sorted(value.value)) if named else value
+def _with_plain_keys(sources: Sources) -> Sources:
+    """Names of layers in one form: PEFT keeps a set, written in another order each time; `all` is the list it finds."""
+    groups = [[_plain_keys(item) for item in group] for group in sources.ordered]
+    listed = any(item.key == KEYS and isinstance(item.value, list) for group in groups for item in group)
+    kept = [[item for item in group if not (listed and item.key == KEYS and item.value in _ALL)] for group in groups]
+    return Sources(*map(tuple, kept))
+
+
+def _plain_keys(told: Told) -> Told:
+    names = told.value
+    if told.key != KEYS:
+        return told
+    if isinstance(names, str) and re.fullmatch(r"\w+(?:\s*,\s*\w+)+", names):
+        names = [name.strip() for name in names.split(",")]  # LLaMA-Factory's way
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return replace(told, value=sorted(names)) if named else told
 
 
 def _other_keys(sources: Sources, result: Effective) -> None:
