@@ -28,6 +28,12 @@ _TENSOR = re.compile(
     r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(.+?)\."
     r"(lora_A|lora_B|lora_a|lora_b|lora_magnitude_vector|m)(?:\.default)?(?:\.weight)?$"
 )
+_OUTSIDE = re.compile(r"(?:^|\.)([^.]+)\.(lora_A|lora_a|lora_embedding_A)(?:\.default)?(?:\.weight)?$")
+"""Of a layer that is in no block: the embeddings, the head."""
+_DOWN = ("lora_A", "lora_a", "lora_embedding_A")
+_FROZEN = ".base_layer.weight"
+"""PEFT saves an adapted embedding's own weights too."""
+_PEFT_WHOLE = re.compile(r"^base_model\.(?!.*(?:lora_|trainable_tokens)).*\.weight$")
 _WHOLE = re.compile(r"(?:^|\.)layers\.(\d+)\.(.+)\.(?:weight|bias)$")
 _GENERIC_FOLDERS = ("", "final", "best", "last", "adapter", "output", "outputs", "models")
 
@@ -168,23 +174,31 @@ def _whole(header: Mapping[str, TensorInfo], source: SourceFile) -> AdapterTenso
 
 
 def _adapter(header: Mapping[str, TensorInfo], place: str) -> AdapterTensors:
-    ranks, blocks, layers, parameters, dora = set(), set(), set(), 0, False
+    ranks: set[int] = set()
+    blocks: set[int] = set()
+    layers: set[str] = set()
+    dora = False
     for name, tensor in header.items():
-        match = _TENSOR.search(name)
-        parameters += math.prod(tensor.shape)
+        match = _TENSOR.search(name) or _OUTSIDE.search(name)
         if not match or not tensor.shape:
             continue
-        blocks.add(int(match[1]))
-        layers.add(match[2])
-        dora = dora or match[3] in ("m", "lora_magnitude_vector")
-        if match[3] in ("lora_A", "lora_a"):
-            ranks.add(tensor.shape[0] if match[3] == "lora_A" else tensor.shape[-1])
-    if not ranks:
+        *block, layer, part = match.groups()
+        blocks.update(map(int, block))
+        layers.add(layer)
+        dora = dora or part in ("m", "lora_magnitude_vector")
+        if part in _DOWN:
+            ranks.add(tensor.shape[-1] if part == "lora_a" else tensor.shape[0])
+    if not ranks or not blocks:
         raise ImportFailed(
             f"{place}: holds no LoRA tensors, so it is no adapter; its {len(header)} tensors were not read."
         )
     kind: Literal["lora", "dora"] = "dora" if dora else "lora"
-    return AdapterTensors(place, tuple(sorted(ranks)), tuple(sorted(blocks)), tuple(sorted(layers)), parameters, kind)
+    sizes = {name: math.prod(tensor.shape) for name, tensor in header.items() if not name.endswith(_FROZEN)}
+    whole = sum(size for name, size in sizes.items() if _PEFT_WHOLE.search(name))
+    trained = sum(sizes.values()) - whole
+    return AdapterTensors(
+        place, tuple(sorted(ranks)), tuple(sorted(blocks)), tuple(sorted(layers)), trained, kind, whole
+    )
 
 
 def _is_peft(source: SourceFile) -> bool:

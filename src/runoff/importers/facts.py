@@ -45,7 +45,8 @@ class Clue:
 class AdapterTensors:
     """What the tensors of an adapter say: the last word on what was adapted. Ranks are sorted and distinct.
 
-    kind: as fine_tune_type has it. Whole weights have no ranks.
+    kind: as fine_tune_type has it. Whole weights have no ranks. whole_parameters: of weights that lie beside a PEFT
+    adapter as they are; PEFT saves those of modules_to_save, which are trained, and embeddings, which are not.
     """
 
     place: str
@@ -54,6 +55,7 @@ class AdapterTensors:
     layers: tuple[str, ...]
     trainable_parameters: int
     kind: Literal["lora", "dora", "full"]
+    whole_parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

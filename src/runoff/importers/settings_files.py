@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from runoff.errors import ImportFailed
@@ -35,6 +36,13 @@ def _read(source: SourceFile) -> Reading:
     text = read_text(source)
     try:
         tree = YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        found = re.search(r'duplicate key "([^"]*)"', str(error.problem))
+        key = found[1] if found else "a key"
+        raise ImportFailed(
+            f"{source.name}{line}: {key} stands here a second time. Most tools take the last; keep the line that held."
+        ) from None
     except (YAMLError, ValueError, TypeError, AttributeError, RecursionError, AssertionError, LookupError):
         raise ImportFailed(f"{source.name}: is not valid YAML. Was the copy interrupted?") from None
     if not isinstance(tree, CommentedMap):

@@ -54,7 +54,7 @@ def _adapted(evidence: Evidence, model: KnownModel | None, reason: str) -> dict[
             "adapted_blocks": Value(len(tensors.blocks), origin),
             "lowest_adapted_block": Value(min(tensors.blocks), origin),
             "adapted_layers": Value(", ".join(tensors.layers), origin),
-            "trainable_parameters": Value(tensors.trainable_parameters, origin),
+            "trainable_parameters": _trained(evidence, origin),
         }
     blocks = _blocks(evidence, model, reason)
     chosen = evidence.setting("layers_to_transform") is not None
@@ -78,6 +78,14 @@ def _adapted(evidence: Evidence, model: KnownModel | None, reason: str) -> dict[
         "adapted_layers": _layer_names(evidence, model),
         "trainable_parameters": computed if computed.known or printed is None else printed,
     }
+
+
+def _trained(evidence: Evidence, origin: Origin) -> Value:
+    """The adapter's own, and whole weights that modules_to_save names."""
+    tensors, saved = evidence.tensors, evidence.effective.settings.get("modules_to_save")
+    if tensors is None or (tensors.whole_parameters and saved is None):
+        return Value.unknown("whole weights lie beside the adapter, and no file says whether they were trained")
+    return Value(tensors.trainable_parameters + (tensors.whole_parameters if saved and saved.value else 0), origin)
 
 
 def _blocks(evidence: Evidence, model: KnownModel | None, reason: str) -> Sequence[int] | Value:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from tests.unit.importers.given import GOLDEN, facts_of, kind_of, mlx_adapter, mlx_config, read, write
+from tests.unit.importers.given import GOLDEN, count, facts_of, kind_of, mlx_adapter, mlx_config, one, read, write
 
 from runoff.errors import ImportFailed
 from runoff.importers.versions import range_of
@@ -162,3 +162,38 @@ def test_broken_configs_are_a_sentence_or_facts(tmp_path: Path, text: str) -> No
         return
     with pytest.raises(ImportFailed, match=r"^adapter_config\.json: "):
         read(path)
+
+
+def peft_adapter(path: Path, **beside: tuple[int, ...]) -> Path:
+    """Rank 4 on q_proj of one block, width 32: 256 parameters; and tensors beside it."""
+    name = "base_model.model.model.layers.2.self_attn.q_proj.lora_"
+    tensors = {f"{name}A.weight": np.zeros((4, 32), np.float32), f"{name}B.weight": np.zeros((32, 4), np.float32)}
+    tensors |= {f"base_model.model.{key}": np.zeros(shape, np.float32) for key, shape in beside.items()}
+    return write(path, safetensors.numpy.save(tensors))
+
+
+EMBEDDING = {
+    "model.embed_tokens.lora_embedding_A": (4, 259),
+    "model.embed_tokens.lora_embedding_B": (32, 4),
+    "model.embed_tokens.base_layer.weight": (259, 32),
+}
+
+
+def test_an_adapted_embeddings_own_weights_are_not_trained(tmp_path: Path) -> None:
+    tensors = facts_of(peft_adapter(tmp_path / "adapter_model.safetensors", **EMBEDDING)).tensors
+    assert tensors is not None
+    assert (tensors.trainable_parameters, tensors.whole_parameters) == (256 + 4 * (259 + 32), 0)
+    assert (tensors.layers, tensors.blocks, tensors.ranks) == (("embed_tokens", "self_attn.q_proj"), (2,), (4,))
+
+
+@pytest.mark.parametrize(("saved", "parameters"), [(["lm_head"], 256 + 8288), (None, 256), (..., None)])
+def test_whole_weights_beside_an_adapter_are_trained_where_modules_to_save_names_them(
+    saved: object, parameters: int | None, tmp_path: Path
+) -> None:
+    peft_adapter(tmp_path / "out" / "adapter_model.safetensors", **{"lm_head.weight": (259, 32)})
+    if saved is not ...:
+        body = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "modules_to_save": saved}
+        write(tmp_path / "out" / "adapter_config.json", body)
+    trained = count(one(tmp_path, tmp_path / "out"), "trainable_parameters")
+    assert trained.value == parameters
+    assert trained.known or "no file says whether they were trained" in str(trained.origin.why)

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.importers.given import codes, count, mlx_config, old_log, one, setting, write
+from tests.unit.importers.given import codes, count, mlx_config, old_log, one, read, setting, write
 from tests.unit.importers.test_adapter_files import OLD
 
+from runoff.errors import ImportFailed
 from runoff.importers.rules_mlx_lm import mlx_validations
 from runoff.importers.versions import Range, parse_version, range_of
 
@@ -145,3 +146,9 @@ def test_versions() -> None:
     span = Range(parse_version("0.28.3"), parse_version("0.31.2"))
     assert [span.at_least(version) for version in ("0.28.2", "0.28.3", "0.29", "0.31.2")] == [True, True, None, False]
     assert str(exactly("0.28.3")) == "0.28.3"
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.yaml", "iters: 10\nmodel: m\nnum_layers: 4\niters: 20\n")
+    with pytest.raises(ImportFailed, match=r"run\.yaml:4: iters stands here a second time\. Most tools take the last"):
+        read(path)
