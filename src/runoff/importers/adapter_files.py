@@ -149,12 +149,12 @@ def _read_tensors(source: SourceFile) -> Reading:
         raise ImportFailed(str(error).replace(str(source.path), source.name, 1)) from None
     tensors = _whole(header, source) or _adapter(header, source.name)
     numbered = _NUMBERED.match(source.path.name)
-    checkpoint = _CHECKPOINT.match(source.folder)
+    checkpoint = _CHECKPOINT.match(source.folder) or _CHECKPOINT.match(source.path.resolve().parent.parent.name)
     rows: tuple[MetricRow, ...] = ()
     if numbered:
         rows = (MetricRow("checkpoint", int(numbered[1]), text=source.path.name, place=source.name),)
     elif checkpoint:
-        text = f"{source.folder}/{source.path.name}"
+        text = f"{checkpoint[0]}/{source.path.name}"
         rows = (MetricRow("checkpoint", None, optimizer_updates=int(checkpoint[1]), text=text, place=source.name),)
     return Reading((Facts("tensors", tensors=tensors, rows=rows),), Tally(len(header)))
 

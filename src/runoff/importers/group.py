@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runoff.importers.facts import Facts, SourceFile
@@ -55,6 +55,7 @@ _GENERIC = frozenset(
         "debug",
     ]
 )
+_CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _COLLAPSED = re.compile(
     r"^(checkpoint-\d+|checkpoints?|files|logs?|runs|tensorboard|tb|\d+_adapters|adapters?|final|best|last"
     r"|[A-Z][a-z]{2}\d{2}_\d{2}-\d{2}-\d{2}_.*)$"
@@ -98,7 +99,7 @@ def group(items: Sequence[Item], name: str | None = None) -> list[Group]:
     for index, item in enumerate(items):
         groups.setdefault(_root(parent, index), []).append(item)
     names = _told_apart([(_name(members), members) for members in groups.values()])
-    return _with_orphans([Group(name, tuple(members)) for name, members in names])
+    return _with_neighbours(_with_orphans([Group(name, tuple(members)) for name, members in names]))
 
 
 def _told_apart(groups: Sequence[tuple[str, list[Item]]]) -> Iterator[tuple[str, list[Item]]]:
@@ -250,6 +251,8 @@ def _home(path: Path, top: Path | None = None) -> Path:
     top = top.resolve() if top else None
     while _COLLAPSED.match(folder.name) and folder.parent != folder and folder != top:
         folder = folder.parent
+    if _CHECKPOINT.match(folder.parent.name) and top not in (folder, folder.parent):
+        return folder.parent.parent / folder.name  # PEFT saves each adapter but the first in a folder of its name
     return folder
 
 
@@ -301,3 +304,25 @@ def _with_orphans(groups: list[Group]) -> list[Group]:
         f"{names} names no run and is taken with {bare[0].name}, the only other one; if that is wrong, import it alone."
     )
     return [Group(bare[0].name, bare[0].items + loose[0].items, (note,))]
+
+
+def _with_neighbours(groups: Sequence[Group]) -> list[Group]:
+    """An adapter in a folder inside of a run's, whose training may have been of either."""
+    bare: dict[Path, int] = {}
+    trained: dict[Path, int] = {}
+    for index, each in enumerate(groups):
+        adapters = [item for item in each.items if item.facts.role in ("record", "tensors")]
+        homes = dict.fromkeys(_home(item.source.path) for item in adapters)
+        if any(row.kind == "train" for item in each.items for row in item.facts.rows):
+            trained |= dict.fromkeys(homes, index)
+        elif len(adapters) == len(each.items):
+            bare |= dict.fromkeys(homes, index)
+    notes: dict[int, list[str]] = {}
+    for inner, outer in ((index, trained[home.parent]) for home, index in bare.items() if home.parent in trained):
+        note = (
+            f"{groups[inner].name} lies in the folder of {groups[outer].name}, which has an adapter of its own: "
+            "which of the two the losses are of, no file tells."
+        )
+        notes.setdefault(inner, []).append(note)
+        notes.setdefault(outer, []).append(note)
+    return [replace(each, notes=(*each.notes, *notes.get(index, ()))) for index, each in enumerate(groups)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.importers.given import codes, count, one, setting, write
 
-from runoff.importers import ImportedRun
+from runoff.importers import ImportedRun, import_runs
 
 BAR = "{'loss': '2.0', 'grad_norm': '1.0', 'learning_rate': '0.001', 'epoch': '0.5'}\n"
 
@@ -199,3 +199,22 @@ def test_rows_of_an_evaluation_by_its_rate(rows: int, seconds: float, told: int 
     printed = {key: f"{value:.4g}" for key, value in {"eval_loss": 2.0, **rates, "epoch": 2.0}.items()}
     log = one(tmp_path, write(tmp_path / "b.log", f"{printed}\n"))
     assert count(log, "valid_rows").value in (told, None), "four digits leave fewer numbers certain, never a wrong one"
+
+
+def test_the_adapters_of_one_training_are_one_run_each_and_say_so(tmp_path: Path) -> None:
+    """PEFT saves the first adapter in the folder itself and each other one in a folder of its name."""
+    out = tmp_path / "out"
+    peft = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    for folder in (out / "checkpoint-6", out / "checkpoint-12", out):
+        write(folder / "adapter_config.json", peft)
+        write(folder / "second" / "adapter_config.json", peft | {"r": 8})
+    state(out / "checkpoint-12" / "trainer_state.json")
+    made = {each.merged.name: each for each in import_runs([out], root=tmp_path / "runs").imported}
+    assert {name: setting(run, "lora_parameters.rank").value for name, run in made.items()} == {"out": 4, "second": 8}
+    told = (
+        "second lies in the folder of out, which has an adapter of its own: which of the two the losses are of, no file"
+    )
+    assert all(told in notes(run) for run in made.values())
+    for path in out.rglob("second/adapter_config.json"):
+        path.unlink()
+    assert told not in notes(one(tmp_path, out))
