@@ -21,7 +21,7 @@ from runoff.importers.objectives import by_its_objective
 from runoff.importers.trainer_speed import KEYS, RATE, SECONDS, speed_counts
 from runoff.runs import MetricRow
 
-__all__ = ["FIELDS", "TRL", "hugging_face_lines", "is_time", "other_measures"]
+__all__ = ["FIELDS", "OTHERS", "TRL", "hugging_face_lines", "is_time", "other_measures"]
 
 FIELDS = {
     "loss": "nats_per_target_token",

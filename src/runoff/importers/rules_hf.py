@@ -19,7 +19,7 @@ from runoff.importers.facts import Told
 from runoff.importers.versions import Range
 from runoff.runs import Value
 
-__all__ = ["hugging_face_rules"]
+__all__ = ["hugging_face_rules", "is_read"]
 
 _NAMES = {
     "r": "lora_parameters.rank",
@@ -125,12 +125,17 @@ def _plain_keys(told: Told) -> Told:
     return replace(told, value=sorted(names)) if named else told
 
 
+def is_read(key: str) -> bool:
+    """A rule here knows the key."""
+    return key in (*_NAMES, *_NAMES.values(), *_IN_UPDATES, *_BOOKKEEPING, *_AS_THEY_ARE)
+
+
 def _other_keys(sources: Sources, result: Effective) -> None:
     """Keys that no rule reads: shown as they are, or at least named."""
     unread = []
     for key in sources.keys:
         told = sources.first(key)
-        if key in (*_NAMES, *_NAMES.values(), *_IN_UPDATES, *_BOOKKEEPING):
+        if key not in _AS_THEY_ARE and is_read(key):
             continue
         if key in _AS_THEY_ARE:
             result.settings[key] = result.choose(key, sources) or Value.unknown(_UNKNOWN)

@@ -1,20 +1,26 @@
-"""TensorBoard event files: the scalars in them, read from the wire format by hand.
+"""TensorBoard event files: the scalars in them and Trainer's arguments, read from the wire format by hand.
 
-A file is a chain of records (length, its checksum, an Event, its checksum); of an Event only step and simple scalars
-matter. Source: tensorflow/core/lib/io/record_writer.h, event.proto, summary.proto. Must not: need TensorFlow, or guess
-whether a step is an iteration or an update: Hugging Face's tags say so, others want `--column`.
+A file is a chain of records (length, its checksum, an Event, its checksum); of an Event only step, simple scalars and
+short texts matter. Source: tensorflow/core/lib/io/record_writer.h, event.proto, summary.proto, tensor.proto. Must not:
+need TensorFlow, or guess whether a step is an iteration or an update: Hugging Face's tags say so, others want
+`--column`.
 """
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from runoff.errors import ImportFailed
 from runoff.importers.columns import check_columns
-from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally
+from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
+from runoff.importers.log_hf import OTHERS
 from runoff.importers.objectives import by_its_objective
+from runoff.importers.rules_hf import is_read
+from runoff.importers.trainer_speed import KEYS, RATE, SECONDS, speed_counts
+from runoff.importers.training_arguments import in_force, is_trainers
 from runoff.runs import MetricRow
 
 __all__ = ["TENSORBOARD"]
@@ -33,26 +39,36 @@ _MAPPED = {"train_loss": ("train", "nats_per_target_token"), "validation_loss": 
 TRAINER = Clue("transformers", "its tags are train/... and eval/..., as Hugging Face's Trainer writes them")
 
 
+_ARGUMENTS = "args/text_summary"
+"""Where Trainer writes its arguments, as JSON."""
+_FLOAT_32 = 1e-7
+"""Scalars are single floats."""
+
+
 def _read(source: SourceFile) -> Reading:
     check_columns(source.columns)
     mapped = {tag: _MAPPED[ours] for ours, tag in source.columns.items() if ours in _MAPPED}
     tags = mapped or _TAGS
     tally = Tally()
     found: dict[tuple[str, int], dict[str, float]] = {}
-    unread: dict[str, None] = {}
+    beside: dict[tuple[str, int], dict[str, float]] = {}
+    arguments = ""
     try:
         with source.path.open("rb") as file:
             for step, tag, value in _scalars(file, tally):
                 kind, field = tags.get(tag, ("", ""))
-                if field:
+                if isinstance(value, str):
+                    arguments = value if tag == _ARGUMENTS else arguments
+                elif field:
                     found.setdefault((kind, step), {})[field] = value
                 else:
                     tally.skipped += 1
-                    unread[tag] = None
+                    beside.setdefault((_kind_of(tag), step), {})[tag] = value
     except OSError as error:
         raise ImportFailed(f"{source.name}: can't be read ({error.strerror}).") from None
+    unread = dict.fromkeys(tag for values in beside.values() for tag in values)
     rows = tuple(
-        by_its_objective(_row(kind, step, values, source), unread)
+        by_its_objective(_row(kind, step, values, _others(beside.get((kind, step), {})), source), unread)
         for (kind, step), values in found.items()
         if "nats_per_target_token" in values
     )
@@ -61,18 +77,70 @@ def _read(source: SourceFile) -> Reading:
             f"{source.name}: has {tally.read} records, but no loss under a known tag. Name the tags, e.g. "
             "--column train_loss=Loss/train --column iteration=step."
         )
-    clues = () if mapped else (TRAINER,)
-    return Reading((Facts("log", rows=rows, clues=clues, whole_folder=True),), tally)
+    facts = Facts(
+        "log",
+        settings=tuple(_settings(arguments, source)),
+        counts=() if mapped else tuple(_counts(found, beside, source)),
+        rows=rows,
+        clues=() if mapped else (TRAINER,),
+        finished="train/train_runtime" in unread,
+        whole_folder=True,
+    )
+    return Reading((facts,), tally)
 
 
-def _row(kind: str, step: int, values: dict[str, float], source: SourceFile) -> MetricRow:
+def _kind_of(tag: str) -> str:
+    return {"train": "train", "eval": "validation"}.get(tag.partition("/")[0], "")
+
+
+def _others(beside: Mapping[str, float]) -> dict[str, float]:
+    """TRL's measures by the names that its reports have."""
+    names = {f"train/{name}": new for name, new in OTHERS.items()} | {
+        f"eval/{name}": new for name, new in OTHERS.items()
+    }
+    return {names[tag]: value for tag, value in beside.items() if tag in names}
+
+
+def _settings(text: str, source: SourceFile) -> Iterator[Told]:
+    try:
+        arguments = json.loads(text) if text else {}
+    except ValueError:
+        return
+    if isinstance(arguments, Mapping) and is_trainers(arguments):
+        for key, value in in_force(arguments).items():
+            if is_read(key):
+                yield Told(key, value, f"{source.name}: {_ARGUMENTS}")
+
+
+def _counts(
+    found: Mapping[tuple[str, int], Mapping[str, float]],
+    beside: Mapping[tuple[str, int], Mapping[str, float]],
+    source: SourceFile,
+) -> Iterator[Told]:
+    """The rates that Trainer reports, by the names in its other files."""
+    for (kind, step), values in beside.items():
+        rates = {tag.replace("eval/", "eval_").removeprefix("train/"): value for tag, value in values.items()}
+        if seconds := found.get((kind, step), {}).get("seconds"):
+            rates["eval_runtime"] = seconds
+        widths = {
+            key: (SECONDS if key.endswith("runtime") else RATE) + value * _FLOAT_32 for key, value in rates.items()
+        }
+        rounded = {key: (value, widths[key]) for key, value in rates.items() if key in KEYS}
+        yield from speed_counts(rounded, f"{source.name}: step {step}")
+
+
+def _row(
+    kind: str, step: int, values: Mapping[str, float], others: Mapping[str, float], source: SourceFile
+) -> MetricRow:
     position: dict[str, Any] = {"iteration": None, "optimizer_updates": step}
     if "iteration" in source.columns:
         position = {"iteration": step}
-    return MetricRow(kind, **position, **values, place=f"{source.name}: step {step}")  # type: ignore[arg-type]
+    place = f"{source.name}: step {step}"
+    rounding = {field: abs(value) * _FLOAT_32 for field, value in values.items()}
+    return MetricRow(kind, **position, **values, others=others, place=place, rounding=rounding)  # type: ignore[arg-type]
 
 
-def _scalars(file: BinaryIO, tally: Tally) -> Iterator[tuple[int, str, float]]:
+def _scalars(file: BinaryIO, tally: Tally) -> Iterator[tuple[int, str, float | str]]:
     """(step, tag, value); a record that is cut or broken ends the file."""
     while len(header := file.read(12)) == 12:
         (length,) = struct.unpack_from("<Q", header)
@@ -90,7 +158,7 @@ def _scalars(file: BinaryIO, tally: Tally) -> Iterator[tuple[int, str, float]]:
             tally.puzzle("record", f"record {tally.read} is not an Event")
 
 
-def _event(body: bytes) -> Iterator[tuple[int, str, float]]:
+def _event(body: bytes) -> Iterator[tuple[int, str, float | str]]:
     step, summaries = 0, []
     for field, value in _fields(body):
         if field == 2 and isinstance(value, int):
@@ -105,8 +173,8 @@ def _event(body: bytes) -> Iterator[tuple[int, str, float]]:
                     yield step, tag, scalar
 
 
-def _value(body: bytes) -> tuple[str, float | None]:
-    tag, scalar = "", None
+def _value(body: bytes) -> tuple[str, float | str | None]:
+    tag, scalar = "", None  # type: str, float | str | None
     for field, value in _fields(body):
         if field == 1 and isinstance(value, bytes):
             tag = value.decode("utf-8", "replace")
@@ -117,9 +185,11 @@ def _value(body: bytes) -> tuple[str, float | None]:
     return tag, scalar
 
 
-def _tensor(body: bytes) -> float | None:
-    """A float tensor of one number, as TensorFlow 2 and torch's add_scalar(new_style=True) write scalars."""
+def _tensor(body: bytes) -> float | str | None:
+    """A tensor of one number, as TensorFlow 2 and torch's add_scalar(new_style=True) write scalars, or of one text."""
     for field, value in _fields(body):
+        if field == 8 and isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
         if field == 4 and isinstance(value, bytes) and len(value) == 4:
             return float(struct.unpack("<f", value)[0])
         if field == 5 and isinstance(value, float):

@@ -18,6 +18,7 @@ from runoff.importers.facts import Facts, Importer, Reading, SourceFile, Tally, 
 from runoff.importers.lines import json_line, read_object, read_text
 from runoff.importers.objectives import by_its_objective
 from runoff.importers.settings_files import plain
+from runoff.importers.training_arguments import in_force, is_trainers
 from runoff.runs import MetricRow
 
 __all__ = ["WANDB_CONFIG", "WANDB_HISTORY", "WANDB_SUMMARY"]
@@ -35,12 +36,19 @@ def _read_config(source: SourceFile) -> Reading:
         raise ImportFailed(f"{source.name}: is not valid YAML. Was the copy interrupted?") from None
     if not isinstance(tree, Mapping):
         raise ImportFailed(f"{source.name}: holds no settings.")
-    told = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and "value" in value and not str(key).startswith("_"):
-            line = tree.lc.key(key)[0] + 1 if hasattr(tree, "lc") else 1
-            told.append(Told(str(key), plain(value["value"]), f"{source.name}:{line}"))
+    values = {
+        str(key): (plain(value["value"]), _line(tree, key))
+        for key, value in tree.items()
+        if isinstance(value, Mapping) and "value" in value and not str(key).startswith("_")
+    }
+    plainly = {key: value for key, (value, _) in values.items()}
+    kept = in_force(plainly) if is_trainers(plainly) else plainly
+    told = [Told(key, value, f"{source.name}:{values[key][1]}") for key, value in kept.items()]
     return Reading((Facts("record", (), tuple(told), whole_folder=True),), Tally(len(tree)))
+
+
+def _line(tree: Any, key: object) -> int:
+    return int(tree.lc.key(key)[0]) + 1 if hasattr(tree, "lc") else 1
 
 
 _SUMMARY = {
