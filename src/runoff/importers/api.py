@@ -154,6 +154,8 @@ def _read_all(paths: Sequence[Path], columns: Mapping[str, str], reports: list[F
             importer, reading = read_file(source)
             sha256 = file_sha256(source.path)
         except ImportFailed as error:
+            if source.is_prose and importer is None:
+                continue
             reports.append(FileReport(source.name, importer.kind if importer else None, Tally(), str(error)))
             continue
         except OSError as error:
@@ -187,7 +189,8 @@ def read_file(source: SourceFile) -> tuple[Importer, Reading]:
     """
     failure: ImportFailed | None = None
     nothing: tuple[Importer, Reading] | None = None
-    for importer in (importer for importer in IMPORTERS if importer.accepts(source)):
+    readers = [importer for importer in IMPORTERS if importer.reads_prose or not source.is_prose]
+    for importer in (importer for importer in readers if importer.accepts(source)):
         try:
             reading = importer.read(source)
         except ImportFailed as error:

@@ -115,6 +115,8 @@ class SourceFile:
     head: bytes
     size: int
     columns: Mapping[str, str] = field(default_factory=dict)
+    is_prose: bool = False
+    """A README that nobody named: it was found below a folder."""
 
     @cached_property
     def text_head(self) -> str:
@@ -151,9 +153,11 @@ class Importer:
     """One foreign format: `accepts` looks at name and head alone, `read` at the whole file.
 
     `read` raises ImportFailed where the file is not what its head promised. a_run_each: its facts are as many runs.
+    reads_prose: a README below a folder too, which may quote a log and is read by no other.
     """
 
     kind: str
     accepts: Callable[[SourceFile], bool]
     read: Callable[[SourceFile], Reading]
     a_run_each: bool = False
+    reads_prose: bool = False

@@ -11,6 +11,7 @@ from runoff.importers.log_mlx_console import mlx_console_lines
 from runoff.importers.log_mlx_lm import mlx_lm_lines
 from runoff.importers.log_others import other_lines
 from runoff.importers.logs import log_importer
+from runoff.importers.model_card import MODEL_CARD
 from runoff.importers.panels import PANEL, RUNS_TABLE
 from runoff.importers.settings_files import YAML_CONFIG
 from runoff.importers.tensorboard import TENSORBOARD
@@ -24,6 +25,7 @@ LOG = log_importer((mlx_lm_lines, mlx_console_lines, hugging_face_lines, other_l
 IMPORTERS: tuple[Importer, ...] = (
     TENSORS,
     TENSORBOARD,
+    MODEL_CARD,
     WANDB_HISTORY,
     WANDB_CONFIG,
     WANDB_SUMMARY,

@@ -42,7 +42,7 @@ class Found:
 
 
 def find_files(paths: Sequence[Path], columns: Mapping[str, str]) -> Iterator[Found]:
-    """Every regular file at or below the paths, once each, by name; below a folder no README and no run of our own.
+    """Every regular file at or below the paths, once each, by name; below a folder no run of our own.
 
     Raises:
         ImportFailed: a path that was named is not there.
@@ -58,14 +58,14 @@ def find_files(paths: Sequence[Path], columns: Mapping[str, str]) -> Iterator[Fo
             if count > MAX_FILES:
                 raise ImportFailed(f"{given}: holds more than {MAX_FILES:,} files. Name the run's own folder or files.")
             found = _look(path, given, columns, seen)
-            if found is not None:
+            if found is not None and (found.source is not None or not (given.is_dir() and _is_prose(path.name))):
                 yield found
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in _HIDDEN and not _is_ours(Path(parent, name)))
-        yield from (Path(parent) / name for name in sorted(files) if not name.startswith(".") and not _is_prose(name))
+        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
 
 
 def _is_ours(folder: Path) -> bool:
@@ -98,7 +98,8 @@ def _look(path: Path, given: Path, columns: Mapping[str, str], seen: set[tuple[i
     packed = next((kind for start, kind in PACKED.items() if head.startswith(start)), None)
     if packed is not None:
         return Found(name, given, why_not=f"is packed ({packed}); unpack it first")
-    return Found(name, given, SourceFile(path, name, head, status.st_size, columns))
+    prose = given.is_dir() and _is_prose(path.name)
+    return Found(name, given, SourceFile(path, name, head, status.st_size, columns, prose))
 
 
 def _never_opened(path: Path, status: os.stat_result) -> str:
