@@ -196,8 +196,9 @@ def _kind(sources: Sources, result: Effective) -> None:
 def _blocks(sources: Sources, result: Effective) -> None:
     told = _told(sources, *_BLOCKS)
     chosen = _chosen_blocks(told.value) if told else ()
+    if told and (chosen or told.value in (None, [])):
+        result.settings["layers_to_transform"] = Value(list(chosen) or None, Origin("imported", told.place))
     if told and chosen:
-        result.settings["layers_to_transform"] = Value(list(chosen), Origin("imported", told.place))
         why = f"layers_to_transform {list(chosen)}"[:200]
         result.settings["num_layers"] = Value(len(chosen), Origin("derived", told.place, why))
     elif (told and told.value in (None, [])) or (not told and not sources.record and _told(sources, *_TARGETS)):
