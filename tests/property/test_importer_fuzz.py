@@ -10,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.importers.given import GOLDEN, mlx_adapter, mlx_config, old_log, tensorboard_event, train_line
+from tests.unit.importers.test_model_card import CARD
+from tests.unit.importers.test_other_tools import LIGHTNING, LITGPT
+from tests.unit.importers.test_panels import TWO
+from tests.unit.importers.test_training_arguments import ARGUMENTS, text_event
 
 from runoff.errors import ImportFailed, RunoffError
 from runoff.importers import IMPORTERS, Importer, import_runs
@@ -30,6 +34,7 @@ NAMES = (
     "events.out.tfevents.1.x",
     "wandb-summary.json",
     "run.wandb",
+    "README.md",
 )
 
 
@@ -58,6 +63,31 @@ def _seeds() -> list[bytes]:
         old_log().encode("utf-16"),
         b'{"train/loss": 1.5, "eval/loss": 1.25, "train/global_step": 5, "_step": 4}',
         b"W\x01wandb history",
+        CARD.encode(),
+        TWO.encode(),
+        b'"Name","State","train/global_step","train/loss"\n"a","finished","450","1.5"\n"b","crashed","100",""\n',
+        LITGPT.encode(),
+        LIGHTNING.encode(),
+        text_event("args/text_summary", json.dumps(ARGUMENTS)) + tensorboard_event(2, "train/loss", 2.0),
+        json.dumps(
+            {
+                "global_step": 12,
+                "max_steps": 36,
+                "epoch": 2.0,
+                "num_train_epochs": 6,
+                "best_global_step": 10,
+                "log_history": [
+                    {
+                        "step": 12,
+                        "epoch": 2.0,
+                        "train_samples_per_second": 4.0,
+                        "train_steps_per_second": 1.0,
+                        "rewards/chosen": 0.1,
+                        "loss": 0.6,
+                    }
+                ],
+            }
+        ).encode(),
     ]
 
 

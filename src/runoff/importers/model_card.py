@@ -13,7 +13,7 @@ Source: transformers/modelcard.py extract_hyperparameters_from_trainer, parse_lo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from runoff.errors import ImportFailed
 from runoff.importers.facts import Clue, Facts, Importer, Reading, SourceFile, Tally, Told
@@ -51,7 +51,9 @@ def _read(source: SourceFile) -> Reading:
         settings.append(Told("gradient_accumulation_steps", 1, f"{source.name}:{start + 1} (left out, so 1)"))
     version = next((match[1] for line in lines if (match := _TRANSFORMERS.match(line))), None)
     names = f" and names Transformers {version}" if version else ""
-    rows = tuple(_rows(lines, source.name))
+    tally = Tally(len(lines))
+    rows = tuple(_rows(lines, source.name, tally))
+    tally.skipped = len(lines) - len(bullets) - len(rows) - tally.not_understood
     facts = Facts(
         "log",
         settings=tuple(settings),
@@ -60,7 +62,7 @@ def _read(source: SourceFile) -> Reading:
         clues=(Clue("transformers", f"{source.name} is a model card of Trainer's{names}"),),
         whole_folder=True,
     )
-    return Reading((facts,), Tally(len(lines), len(lines) - len(bullets) - len(rows)))
+    return Reading((facts,), tally)
 
 
 def _bullets(lines: list[str], start: int) -> Iterator[tuple[int, str, str]]:
@@ -97,19 +99,29 @@ def _plain(text: str) -> int | float | str:
     return text
 
 
-def _rows(lines: list[str], name: str) -> Iterator[MetricRow]:
+def _rows(lines: list[str], name: str, tally: Tally) -> Iterator[MetricRow]:
     header: list[str] = []
     for index, line in enumerate(lines):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
         if set(_COLUMNS) <= {cell.lower() for cell in cells}:
             header = [cell.lower() for cell in cells]
-        elif header and len(cells) == len(header) and not cells[0].startswith(":"):
-            epoch, step, loss = (cells[header.index(column)] for column in _COLUMNS)
-            widths = shared_rounding(("epoch", half_width(epoch)), ("nats_per_target_token", half_width(loss)))
-            place = f"{name}:{index + 1}"
-            yield MetricRow("validation", None, int(step), number(epoch), number(loss), place=place, rounding=widths)
+        elif header and cells and any(cell.strip(":-") for cell in cells):
+            row = _row(dict(zip(header, cells, strict=False)), f"{name}:{index + 1}")
+            if row is None:
+                tally.puzzle(f"{name}:{index + 1}", line)
+            else:
+                yield row
         elif not cells:
             header = []
+
+
+def _row(cells: Mapping[str, str], place: str) -> MetricRow | None:
+    epoch, step, loss = (cells.get(column, "") for column in _COLUMNS)
+    try:
+        widths = shared_rounding(("epoch", half_width(epoch)), ("nats_per_target_token", half_width(loss)))
+        return MetricRow("validation", None, int(step), number(epoch), number(loss), place=place, rounding=widths)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_card(source: SourceFile) -> bool:

@@ -22,7 +22,8 @@ _NAMES = frozenset(
 
 def other_objective(names: Iterable[str]) -> str | None:
     """The name among a report's that tells of another objective than the next token."""
-    plain = ((name, name.removeprefix("eval_").removeprefix("eval/").removeprefix("train/")) for name in names)
+    named = map(str, names)  # cells beyond a table's header stand under None
+    plain = ((name, name.removeprefix("eval_").removeprefix("eval/").removeprefix("train/")) for name in named)
     return next((name for name, own in plain if own.startswith(_BEGINNINGS) or own in _NAMES), None)
 
 

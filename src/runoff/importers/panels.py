@@ -56,6 +56,8 @@ def _read_panel(source: SourceFile) -> Reading:
 
 def _refuse(source: SourceFile, along: Sequence[str], runs: Mapping[str, Mapping[str, str]]) -> None:
     """What the table counts by, and that it holds a loss, must be known."""
+    if not runs:
+        raise ImportFailed(f"{source.name}: holds no curve of a run (a column such as `run3 - train/loss`).")
     if not position_among(along, source):
         by = along[0] if along else "NAME"
         raise ImportFailed(

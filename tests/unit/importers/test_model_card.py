@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.importers.given import codes, count, kind_of, one, setting, write
+from tests.unit.importers.given import codes, count, kind_of, one, read, setting, write
 
 from runoff.importers import import_runs
 
@@ -75,3 +75,9 @@ def test_any_other_readme_below_a_folder_is_passed_over(text: str, tmp_path: Pat
 
 def test_a_card_named_on_the_command_line(tmp_path: Path) -> None:
     assert kind_of(write(tmp_path / "README.md", CARD)) == "model card"
+
+
+def test_a_row_of_the_table_that_is_no_row_is_named(tmp_path: Path) -> None:
+    reading = read(write(tmp_path / "README.md", CARD.replace("| 10   |", "| ten  |")))
+    assert [row.optimizer_updates for row in reading.facts[0].rows] == [5]
+    assert reading.tally.samples == ["README.md:26: | 5.9539        | 1.6667 | ten  | 5.8330          |"]

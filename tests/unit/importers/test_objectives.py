@@ -53,3 +53,8 @@ def test_preferences_of_mlx_lm_lora(tmp_path: Path) -> None:
         ("validation", None, 0.69),
         ("train", None, 0.612),
     ]
+
+
+def test_a_cell_beyond_the_header_is_no_name(tmp_path: Path) -> None:
+    (row,) = one(tmp_path, write(tmp_path / "m.csv", "iteration,train_loss\n10,2.5,mine\n")).merged.rows
+    assert row.nats_per_target_token == 2.5
