@@ -185,7 +185,7 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
     settings: dict[str, Told] = {}
     other: dict[str, None] = {}
     llama_factory = notebook = False
-    doubt = ""
+    doubt, chosen = "", any(ours in source.columns for ours in _LOSSES)
     try:
         for line, text, body in lines:
             tally.read += 1
@@ -196,6 +196,9 @@ def read_table(source: SourceFile, lines: Iterator[tuple[int, str, Any]]) -> Rea
             if not losses and not unread and position is not None and "current_steps" in body:
                 tally.skipped += 1  # LLaMA-Factory's last line, which tells how far it came
                 reached = body
+                continue
+            if position is not None and not losses and not unread and chosen:
+                tally.skipped += 1  # another curve's row
                 continue
             if unread or position is None or not losses:
                 doubt = doubt or _doubt(place, unread)

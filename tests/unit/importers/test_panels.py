@@ -70,7 +70,9 @@ def test_a_loss_of_another_name_is_chosen_for_every_run_at_once(tmp_path: Path) 
 
 
 def test_one_curve_named_in_full_is_one_run(tmp_path: Path) -> None:
-    (facts,) = read(write(tmp_path / "p.csv", TWO), {"train_loss": "run3 - train/loss"}).facts
+    reading = read(write(tmp_path / "p.csv", TWO), {"train_loss": "run3 - train/loss"})
+    assert (reading.tally.skipped, reading.tally.not_understood) == (1, 0), "a row of run 4 alone"
+    (facts,) = reading.facts
     assert ([row.nats_per_target_token for row in facts.rows], facts.labels) == ([2.5, 2.1], ())
 
 
