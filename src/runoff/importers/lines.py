@@ -54,9 +54,13 @@ def blocks(file: BinaryIO, encoding: str = "utf-8-sig") -> Iterator[tuple[str, b
     rest = ""
     wide = codecs.getincrementaldecoder(encoding)("replace") if encoding.startswith("utf-16") else None
     while chunk := file.read(BLOCK_BYTES):
+        is_last = len(chunk) < BLOCK_BYTES
         chunk = wide.decode(chunk).encode("utf-8", "replace") if wide else chunk
         text = rest + chunk.decode("latin-1")
         end = text.rfind("\n") + 1 or text.rfind("\r") + 1
+        if is_last and end < len(text):  # a bar behind the last line break belongs to the report before it
+            yield text, False
+            return
         if end:
             yield text[:end], True
         rest = text[end:] if len(text) - end <= BLOCK_BYTES else ""

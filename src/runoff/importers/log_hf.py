@@ -128,7 +128,7 @@ def _report(log: LogReader, text: str, place: str) -> bool:
     row = MetricRow(
         "train" if kind == "train" else "validation",
         None,
-        optimizer_updates=_updates(log, kind, values["epoch"]),
+        optimizer_updates=_updates(log, kind, values["epoch"], place),
         **{FIELDS[key]: value for key, value in values.items() if key in FIELDS},  # type: ignore[arg-type]
         place=place,
         segment=log.segment,
@@ -154,13 +154,15 @@ def _width(key: str, text: str, quoted: bool) -> float | None:
     return {"loss": 5e-5, "epoch": 5e-3}.get(key)
 
 
-def _updates(log: LogReader, kind: str, epoch: float) -> int | None:
+def _updates(log: LogReader, kind: str, epoch: float, place: str) -> int | None:
     """From the bar redrawn behind a report; behind a validation its own bar is drawn too, and the totals tell which."""
     last = log.section.last
     bars = [(int(number(done)), int(number(total))) for done, total in _BAR.findall(log.following(_BAR_WITHIN))]
     if kind == "train":
         if not bars or last.setdefault("bar total", bars[0][1]) != bars[0][1]:
             return None
+        if last.get("updates", bars[0][0]) < bars[0][0]:  # the second bar with this total: it is the training's
+            log.section.tell("max_steps", bars[0][1], place)
         last["updates"], last["epoch of updates"] = bars[0][0], epoch
         return bars[0][0]
     if last.get("epoch of updates") == epoch:

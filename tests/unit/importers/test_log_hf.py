@@ -107,3 +107,15 @@ O^O/ \\_/ \\    Batch size per device = 2 | Gradient accumulation steps = 4
     assert (count(run, "epochs").value, count(run, "epochs").origin.place) == (0.48, "u.log:5")
     assert (count(run, "train_rows").value, count(run, "effective_batch_rows").value) == (1000, 8)
     assert not count(run, "optimizer_updates").known
+
+
+def test_the_bar_tells_how_many_updates_were_planned(tmp_path: Path) -> None:
+    report = "{{'loss': '2.3', 'epoch': '0.{at}'}}\n 17%|#7 | {at}/12 [00:00<00:00, 42.42it/s]\r"
+    killed = one(tmp_path, write(tmp_path / "a.log", "".join(report.format(at=at) for at in (2, 4, 6))))
+    (early,) = [found for found in killed.merged.plan.findings if found.code == "I108"]
+    assert early.what == "The files end at optimizer update 6 of 12."
+    end = "{'train_runtime': '9.0', 'train_loss': '2.5', 'epoch': '0.6'}\n"
+    ended = one(tmp_path, write(tmp_path / "b.log", "".join(report.format(at=at) for at in (2, 4, 6)) + end))
+    assert not [found for found in ended.merged.plan.findings if found.code == "I108"]
+    once = one(tmp_path, write(tmp_path / "c.log", report.format(at=2)))
+    assert "iters" not in once.merged.plan.settings, "one bar may be an evaluation's"
