@@ -244,7 +244,7 @@ def test_measures_that_were_taken_in_different_ways_are_left_out_and_named(tmp_p
         "1 measure of generated answers was taken in different ways (training rows) and is left out. Evaluate the runs "
         "together, with --generate."
     )
-    assert found.not_to_be_ranked == ()
+    assert found.blocked == ()
 
 
 def test_all_that_differs_is_said_of_several_measures(tmp_path: Path) -> None:
