@@ -32,7 +32,7 @@ def main() -> int:
             if "--check" not in sys.argv:
                 path.write_text(make(), "utf-8")
     if stale and "--check" in sys.argv:
-        print(f"out of date: {', '.join(stale)}; run make fix")
+        print(f"out of date: {', '.join(stale)}; run python docs/generate.py")
         return 1
     return 0
 

@@ -73,4 +73,4 @@ def test_pages_made_from_the_code_are_fresh(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "docs" / "generate.py"), run_name="__main__")
-    assert ended.value.code == 0, "run make fix"
+    assert ended.value.code == 0, "run python docs/generate.py"

@@ -36,7 +36,10 @@ def convert(
         str | None, typer.Option("--base", help="The base model; default: the one its adapter_config.json names.")
     ] = None,
 ) -> None:
-    """Write an adapter in the other library's format; what can't be carried over is refused by name."""
+    """Write an adapter in the other library's format.
+
+    What can't be carried over is refused by name.
+    """
     from runoff.cli.output import say
     from runoff.engines.adapters.conversion import base_of, convert_adapter
     from runoff.models import get_model

@@ -16,18 +16,28 @@ __all__ = ["command"]
 
 def command(
     configs: Annotated[list[Path] | None, typer.Argument(metavar="CONFIG...", help="YAML files to check.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="A data folder: alone, or in the place of data:.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A data folder: alone, or in place of the file's data.")
+    ] = None,
     tool: Annotated[
         str | None,
         typer.Option(
             "--for", metavar="TOOL@VERSION", help="What that tool would do with the file, e.g. mlx-lm@0.28.3."
         ),
     ] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, wins over the file.")] = None,
-    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure a few iterations and tell the time.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting that wins over the file; may be repeated."),
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Also run a few iterations and say how long all will take.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say what CONFIG will do: settings as they take effect, counts, findings. Exit code 1 where one is an error."""
+    """Say what CONFIG will do, before it runs.
+
+    Prints the settings as they take effect, counts, and findings. Exit code 1 where a finding is an error.
+    """
     import json
 
     from runoff.cli.check_tables import show_checked

@@ -20,17 +20,21 @@ def command(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", help='Only runs that fit, e.g. "learning_rate < 1e-4"; without names, of all.'),
+        typer.Option(
+            "--where", help='Only runs that fit, e.g. "learning_rate < 1e-4"; without names, any run in the folder.'
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for report.md, report.html, report.json.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for report.md, report.html, report.json; default: print only."),
     ] = None,
     tables: Annotated[
         str,
         typer.Option("--tables", help="With -o: the tables as files too, of csv and parquet, separated by a comma."),
     ] = "",
     margin: Annotated[
-        float, typer.Option("--margin", help="Smallest difference in nats per target token that matters.")
+        float,
+        typer.Option("--margin", help="Smallest difference of held-out loss that matters, in nats per target token."),
     ] = 0.02,
     aim: Annotated[
         str, typer.Option("--aim", help="What decides: generalization, style, keep-base or balanced.")
@@ -43,18 +47,24 @@ def command(
         ),
     ] = False,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The run to hold all others against, p adjusted for their number.")
+        str | None,
+        typer.Option("--baseline", help="The run to hold all others against; p is adjusted for their number."),
     ] = None,
     replicates: Annotated[
         bool,
         typer.Option("--replicates", help="Take runs that differ in nothing but their seed as one setting."),
     ] = False,
-    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone; the report has the rest.")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="With -o: print the verdict alone; the report has the rest.")
+    ] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Compare runs and say which to ship, with the certainty, or what is missing."""
+    """Compare runs and say which to ship.
+
+    With the certainty, or with what is missing for a verdict.
+    """
     from runoff.cli.output import print_report, say
     from runoff.comparison import compare, gate, verdict
     from runoff.errors import RunError

@@ -23,41 +23,59 @@ def command(
             "--generate", help="Also generate answers and measure style, facts, forgetting and broken output."
         ),
     ] = False,
-    questions: Annotated[int, typer.Option("--questions", help="Test questions to answer at most.")] = 100,
-    prompts: Annotated[Path | None, typer.Option("--prompts", help="YAML of your own prompts with checks.")] = None,
-    measures: Annotated[
-        list[str] | None, typer.Option("--measure", help="Your own measure: module:function or file.py:function.")
+    questions: Annotated[
+        int, typer.Option("--questions", help="Test questions to answer at most, with --generate.")
+    ] = 100,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="YAML of your own prompts with checks, with --generate.")
     ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")] = 0.0,
+    measures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            help="Your own measure of answers, with --generate: module:function or file.py:function; may be repeated.",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature", min=0.0, help="Temperature of the answers; 0 takes the likeliest token each time."
+        ),
+    ] = 0.0,
     sampled: Annotated[
         float | None,
-        typer.Option("--sampled", min=0.0, help="Answer the test questions a second time, drawn at this temperature."),
+        typer.Option(
+            "--sampled",
+            min=0.0,
+            help="Answer the test questions a second time, drawn at this temperature; default: not.",
+        ),
     ] = None,
     judge: Annotated[
         str | None,
         typer.Option("--judge", help="Address of an OpenAI-compatible server whose model judges pairs of answers."),
     ] = None,
-    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model.")] = "",
+    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of the judge's model on that server.")] = "",
     judge_questions: Annotated[
-        int, typer.Option("--judge-questions", min=1, help="Test questions that it judges at most.")
+        int, typer.Option("--judge-questions", min=1, help="Test questions that the judge reads at most.")
     ] = 50,
     judge_offline: Annotated[
         bool, typer.Option("--judge-offline", help="Use only what the judge has said before; ask nothing.")
     ] = False,
     harness: Annotated[
         str | None,
-        typer.Option("--harness", help="Tasks of lm-evaluation-harness, or task files, with commas between."),
+        typer.Option("--harness", help="Tasks of lm-evaluation-harness, or task files, separated by commas."),
     ] = None,
     harness_limit: Annotated[
-        int | None, typer.Option("--harness-limit", min=1, help="Questions of each of its tasks at most.")
+        int | None, typer.Option("--harness-limit", min=1, help="Questions of each harness task at most; default: all.")
     ] = None,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Score runs and their base on a held-out test set; what is stored already is not computed again.
+    """Score runs and their base on held-out rows.
 
-    A run that can't be measured is named and left out, and the exit code is 1.
+    What is stored already is not computed again. A run that can't be measured is named and left out, and
+    the exit code is 1.
     """
     from runoff.cli.evaluation_tables import show_evaluations
     from runoff.cli.loading import loaded_runs

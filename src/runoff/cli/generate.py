@@ -21,16 +21,32 @@ def command(
         str, typer.Option("--prompts", "-p", help="A .jsonl file of rows, a .yaml file of prompts, or one question.")
     ],
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 256,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0, help="Only where not greedy.")] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random numbers, where not greedy.")] = 0,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature", min=0.0, help="Temperature of the answers; 0 takes the likeliest token each time."
+        ),
+    ] = 0.0,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            "--top-p",
+            min=0.0,
+            max=1.0,
+            help="Draw only from the likeliest tokens that hold this share of the chance; no effect at temperature 0.",
+        ),
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn; no effect at temperature 0.")] = 0,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the answers to this JSONL file, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON, and nothing else.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Let the base and every run answer the same prompts, in the same batches; what is kept is not generated again."""
+    """Let the base and every run answer the same prompts.
+
+    All answer in the same batches; what is kept is not generated again.
+    """
     import json
 
     from runoff.cli.evaluation_tables import show_answers

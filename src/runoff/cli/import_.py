@@ -24,13 +24,20 @@ def command(
         str | None, typer.Option("--name", help="Name of the run; says that all files are one run's.")
     ] = None,
     tool: Annotated[
-        str | None, typer.Option("--tool", help="What trained it, e.g. mlx-lm@0.28.3; default: inferred.")
+        str | None,
+        typer.Option("--tool", metavar="TOOL@VERSION", help="What trained it, e.g. mlx-lm@0.28.3; default: inferred."),
     ] = None,
     assignment: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value that a person remembers, e.g. train_rows=1367.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="What a person remembers, e.g. train_rows=1367; may be repeated."
+        ),
     ] = None,
     column: Annotated[
-        list[str] | None, typer.Option("--column", help="ours=theirs for a CSV or JSONL, e.g. iteration=step.")
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="OURS=THEIRS", help="A column of a CSV or JSONL, e.g. iteration=step; may be repeated."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read; write nothing.")] = False,
     runs: Annotated[

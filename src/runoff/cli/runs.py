@@ -15,10 +15,13 @@ def command(
         str | None,
         typer.Option("--where", help='Only runs that fit, e.g. "learning_rate < 1e-4 and best_val_loss < 1.6".'),
     ] = None,
-    sort: Annotated[str | None, typer.Option("--sort", help="Sort by this; unknown values come last.")] = None,
-    columns: Annotated[str | None, typer.Option("--columns", help="More columns, separated by commas.")] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", help="Sort by a column or setting, e.g. best_val_loss; unknown values come last."),
+    ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help="More columns, e.g. learning_rate,scale.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="Lines shown in the terminal; 0 for all.", min=0)] = 200,
-    json_output: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     root: Annotated[
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,

@@ -16,9 +16,12 @@ def command(
         str | None,
         typer.Option("--prompts", "-p", help="Answer these instead: a .jsonl or .yaml file, or one question."),
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer to --prompts.")] = 256,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Longest answer to --prompts, in tokens.")
+    ] = 256,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for side-by-side.md, .html and .json.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for side-by-side.md, .html and .json; default: print only."),
     ] = None,
     against: Annotated[
         str, typer.Option("--against", help="What the word marks refer to: reference, base or a run.")
@@ -28,7 +31,11 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Show what runoff evaluate --generate stored (or the answers to --prompts), the most disagreeing ones first."""
+    """Show stored answers next to each other.
+
+    Those of runoff evaluate --generate, or the answers to --prompts; the prompts on which the runs disagree most
+    come first.
+    """
     from runoff.cli.loading import loaded_runs
     from runoff.cli.output import print_report, say
     from runoff.evaluation.side_by_side import gather_prompted, gather_stored, side_by_side

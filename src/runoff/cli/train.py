@@ -14,13 +14,14 @@ __all__ = ["command"]
 
 def command(
     config: Annotated[Path, typer.Argument(help="YAML with the settings (mlx-lm's keys, and a few of Runoff's own).")],
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run; default: the YAML's name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; default: the YAML's file name.")] = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value that wins over the YAML; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting that wins over the YAML; may be repeated."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Train a run longer than was planned: with more iters or epochs.")
+        bool, typer.Option("--extend", help="Train a run longer than was planned; give more iters or epochs.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of this name.")] = False,
     runs: Annotated[

@@ -24,7 +24,7 @@ def command(
     ] = False,
     terminal: Annotated[bool, typer.Option("--terminal", help="Vote here, one key a vote, without a page.")] = False,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Of the page on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", min=0, max=65535, help="Port of the page on 127.0.0.1; 0 takes a free one.")
     ] = 0,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser, or only print its address.")
@@ -33,9 +33,10 @@ def command(
         Path | None, typer.Option("--runs", help="Folder of the runs; default $RUNOFF_DIR or ./runs.")
     ] = None,
 ) -> None:
-    """Vote blindly between the stored answers of runs; stop at any time, type it again to go on.
+    """Vote blindly between the stored answers of runs.
 
-    Whose an answer is is not told before the votes decide, all are cast, or you end it. runoff compare shows the votes.
+    Stop at any time; the same command goes on. Whose an answer is stays hidden until the votes decide, all
+    are cast, or you end it. runoff compare shows the votes.
     """
     from runoff.cli.output import say
     from runoff.evaluation.votes import BallotBox, Voting, open_poll

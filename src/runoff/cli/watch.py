@@ -27,7 +27,10 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="Show where the run is, and end.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.05, help="Seconds between two looks at the folder.")] = 1.0,
 ) -> None:
-    """Show a training while it runs, by reading its folder; ends when the run ends."""
+    """Show a training while it runs, from another terminal.
+
+    Reads the run's folder; ends when the run ends.
+    """
     from runoff.cli.output import say
     from runoff.cli.progress import TrainingView
     from runoff.runs import load_run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -21,9 +21,9 @@ def settings_document() -> str:
     lines = [
         "# Settings",
         "",
-        "Made from the schema by `make fix`; do not edit. The YAML is mlx-lm's and its keys keep their meaning;",
-        "keys marked * are Runoff's own. Any key can be given on the command line: `--set learning_rate=2e-4`,",
-        "`--set lora_parameters.rank=16`.",
+        "Made from the schema by `python docs/generate.py`; do not edit. The YAML is mlx-lm's and its keys keep their",
+        "meaning; keys marked * are Runoff's own. Any key can be given on the command line:",
+        "`--set learning_rate=2e-4`, `--set lora_parameters.rank=16`.",
         "",
         *_table(Settings, ""),
     ]
@@ -52,7 +52,14 @@ def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:
     yield "|---|---|---|"
     for name, info in model.model_fields.items():
         mark = "*" if not prefix and name in RUNOFF_ONLY else ""
-        yield f"| `{prefix}{name}`{mark} | {_default(info)} | {info.description} |"
+        yield f"| `{prefix}{name}`{mark} | {_default(info)} | {info.description}{_choices(info)} |"
+
+
+def _choices(info: FieldInfo) -> str:
+    """The words that may stand there, where only a few may."""
+    if get_origin(info.annotation) is not Literal:
+        return ""
+    return " One of " + ", ".join(f"`{word}`" for word in get_args(info.annotation)) + "."
 
 
 def _default(info: FieldInfo) -> str:

@@ -39,7 +39,11 @@ class LrSchedule(_Frozen):
     name: Literal["cosine_decay", "linear_schedule", "exponential_decay", "step_decay"] = Field(
         description="A schedule of mlx.optimizers."
     )
-    arguments: tuple[float, ...] = Field(description="Its arguments in order; lengths count optimizer updates.")
+    arguments: tuple[float, ...] = Field(
+        description="In order, with lengths in optimizer updates: cosine_decay [start, length, end (0)]; "
+        "linear_schedule [start, end, length]; exponential_decay [start, factor for each update]; "
+        "step_decay [start, factor, length between two]."
+    )
     warmup: int = Field(0, ge=0, description="Optimizer updates of linear warm-up before the schedule starts.")
     warmup_init: float = Field(0.0, ge=0.0, description="Learning rate of the very first update of the warm-up.")
 
@@ -67,7 +71,7 @@ class Settings(_Frozen):
     completion_feature: str = Field("completion", description="Name of the completion field.")
     chat_feature: str = Field("messages", description="Name of the field that holds a chat's messages.")
     text_feature: str = Field("text", description="Name of the field of plain-text rows.")
-    mask_prompt: bool = Field(False, description="Train on the last assistant message alone, not on the prompt.")
+    mask_prompt: bool = Field(False, description="Train on the last assistant message alone; false: on the prompt too.")
     max_seq_length: int = Field(2048, ge=2, description="Tokens kept of a row; longer rows lose their end.")
 
     fine_tune_type: Literal["lora", "dora", "full"] = Field(
@@ -77,7 +81,7 @@ class Settings(_Frozen):
     num_layers: int = Field(16, ge=-1, description="Blocks adapted, counted from the last. 0 and -1: all.")
     lora_parameters: LoraParameters = Field(default_factory=LoraParameters, description="The adapter's shape.")
     resume_adapter_file: str | None = Field(
-        None, description="Adapter weights to start from (not a resume: see --resume)."
+        None, description="File of adapter weights to start from (not a resume: see --resume)."
     )
 
     iters: int = Field(
@@ -87,7 +91,9 @@ class Settings(_Frozen):
         None, gt=0, le=100_000, description="Passes over the training rows; sets iters. Fractions allowed."
     )
     batch_size: int = Field(4, ge=1, description="Rows in one micro-batch.")
-    grad_accumulation_steps: int = Field(1, ge=1, description="Micro-batches per optimizer update.")
+    grad_accumulation_steps: int = Field(
+        1, ge=1, description="Micro-batches (iterations) that make one optimizer update."
+    )
     optimizer: Literal["adam", "adamw", "sgd", "adafactor", "muon"] = Field(
         "adam", description="Optimizer; MLX's arithmetic on every engine."
     )
@@ -96,8 +102,12 @@ class Settings(_Frozen):
         description="Arguments by optimizer, e.g. {adamw: {weight_decay: 0.01, bias_correction: true}}.",
     )
     learning_rate: float = Field(1e-5, ge=0, description="Learning rate; the schedule's own where lr_schedule is set.")
-    lr_schedule: LrSchedule | None = Field(None, description="How the learning rate moves with the optimizer updates.")
-    max_grad_norm: float | None = Field(None, gt=0, description="Clip the gradient's norm before each update.")
+    lr_schedule: LrSchedule | None = Field(
+        None, description="How the learning rate moves with the optimizer updates; see below."
+    )
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; a larger one is scaled down to it before the update."
+    )
     seed: int = Field(
         0, ge=0, lt=2**64, description="Seed of the adapter's start, the order of the rows and the dropout."
     )
@@ -108,7 +118,9 @@ class Settings(_Frozen):
         -1, ge=-1, description="Validation batches; -1: the whole valid set; 0: none. A part is drawn once and kept."
     )
     save_every: int = Field(100, ge=1, description="Iterations between two resumable checkpoints.")
-    early_stopping: EarlyStopping | None = Field(None, description="Stop when validation stops improving.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Stop when validation stops improving: true, or a section as below."
+    )
     on_bad_loss: Literal["stop", "skip"] = Field(
         "stop",
         description="At an update whose loss is not a number, or that is a spike: stop, or leave the update out.",

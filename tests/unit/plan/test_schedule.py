@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from runoff.config import LrSchedule, Settings
 from runoff.errors import ConfigError
+from runoff.plan.schedule import SCHEDULES as MAKERS
 from runoff.plan.schedule import check_schedule, learning_rate
 
 SCHEDULES = [
@@ -68,3 +71,12 @@ def test_arguments_that_a_schedule_does_not_take(name: str, arguments: tuple[flo
     with pytest.raises(ConfigError) as caught:
         check_schedule(LrSchedule(name=name, arguments=arguments), "a.yaml:3: ")
     assert str(caught.value) == f"a.yaml:3: lr_schedule.arguments: {sentence}"
+
+
+@pytest.mark.parametrize(("name", "fewest", "most"), [(name, low, high) for name, (_, low, high) in MAKERS.items()])
+def test_the_settings_page_names_the_arguments_of_every_schedule(name: str, fewest: int, most: int) -> None:
+    said = re.search(rf"{name} \[(.*?)\]", LrSchedule.model_fields["arguments"].description or "")
+    assert said is not None
+    arguments = said[1].split(", ")
+    assert len(arguments) == most
+    assert sum("(" not in one for one in arguments) == fewest  # a default stands in brackets

@@ -11,7 +11,7 @@ __all__ = ["adapter_document"]
 _TEXT = """\
 # Adapters
 
-Made from the code by `make fix`; do not edit.
+Made from the code by `python docs/generate.py`; do not edit.
 
 A run's `adapter/` folder is what its engine's own library loads as it is: an MLX run's works in `mlx_lm.generate
 --adapter-path`, `mlx_lm.fuse` and `mlx_lm.server`, a torch run's in `PeftModel.from_pretrained`. `runoff evaluate`
