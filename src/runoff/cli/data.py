@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,12 +34,14 @@ def split(
     Nor does any group of near-duplicates.
     """
     from runoff.data.split import split_files
+    from runoff.words import count_of
 
     done = split_files(files, out, valid=valid, test=test, seed=seed, source_key=source)
     for name, rows in done.splits.items():
-        print(f"{name}: {len(rows)} rows of {len(done.sources(name))} sources")
+        print(f"{name}: {count_of(len(rows), 'row')} of {count_of(len(done.sources(name)), 'source')}")
     print(
         f"{done.groups} groups that belong together; {done.pairs_of_near_duplicates} pairs of near-duplicates; "
         f"{done.rows_without_source} rows name no source."
     )
     print(f"Written to {out}, with their hashes in manifest.json.")
+    print(f"What the rows show: runoff check --data {shlex.quote(str(out))}")

@@ -17,6 +17,7 @@ from runoff.plan.effective import effective_settings
 from runoff.plan.findings import FINDINGS, OF_A_TOOL, OF_ROWS, Looked, look
 from runoff.plan.gather import gather, gather_rows
 from runoff.plan.unknown import Unknown
+from runoff.words import count_of
 
 __all__ = ["Checked", "CountRow", "SettingRow", "check_config", "check_data"]
 
@@ -115,7 +116,7 @@ def _row_counts(facts: Facts) -> Iterator[CountRow]:
             yield CountRow("rows", None, facts.rows.why)
         return
     for split in facts.rows.splits:
-        sources = f"{len(split.sources)} sources" if split.sources else "no sources named"
+        sources = count_of(len(split.sources), "source") if split.sources else "no sources named"
         yield CountRow(f"{split.name} rows", split.rows, sources)
     yield CountRow("rows that repeat another", len(facts.rows.equal), "word for word")
     yield CountRow("pairs of near-duplicates", len(facts.rows.near), "70 % of their three-word sequences, or more")

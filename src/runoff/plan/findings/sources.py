@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from runoff.plan.draft import Draft
     from runoff.plan.row_facts import RowFacts, Twins
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "FEWEST_SOURCES"]
 
+FEWEST_SOURCES = 6
+"""With which a two-sided sign-flip test can reach 5 %; a test compares it with `minimum_clusters_for`."""
 _SPLIT_AGAIN = "runoff data split {place} --out data-split"
 
 
@@ -148,6 +150,25 @@ def rows_without_a_source(draft: Draft) -> Iterator[Seen]:
             )
 
 
+@check("D328", "warning")
+def few_test_sources(draft: Draft) -> Iterator[Seen]:
+    """The test set has fewer than 6 sources, so a comparison on it can name no winner.
+
+    A comparison flips the signs of whole sources: with 5 its smallest p-value is 2 / 2^5 = 0.0625, above 0.05. Rows
+    without a source count as a source each.
+    """
+    test = draft.rows.split("test")
+    sources = len(test.sources) + test.rows_without_source if test else 0
+    if test and 0 < sources < FEWEST_SOURCES:
+        yield Seen(
+            test.place,
+            f"The {count_of(test.rows, 'row')} of test {'is' if test.rows == 1 else 'are'} from "
+            f"{count_of(sources, 'source')}.",
+            f"A comparison needs {FEWEST_SOURCES} to name a winner, and more to see a small difference.",
+            f"rows of {count_of(FEWEST_SOURCES - sources, 'more source')} or more in test",
+        )
+
+
 CHECKS = (
     repeated_rows,
     rows_in_two_splits,
@@ -156,4 +177,5 @@ CHECKS = (
     shared_sources,
     no_source_key,
     rows_without_a_source,
+    few_test_sources,
 )

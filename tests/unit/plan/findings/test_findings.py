@@ -13,8 +13,10 @@ from ruamel.yaml import YAML
 from tests.support.tiny import TEMPLATE
 from tests.unit.plan.findings.case import Case, row
 
+from runoff.comparison.statistics import minimum_clusters_for
 from runoff.plan import Facts
 from runoff.plan.findings import FINDINGS
+from runoff.plan.findings.sources import FEWEST_SOURCES
 
 Change = Callable[[Case], Any]
 
@@ -187,6 +189,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "D325": (rows_of("valid", row(200, "video 1")), "1 of the 4 sources of valid is in train too (video 1)"),
     "D326": (without_sources(), "None of 52 rows names its source"),
     "D327": (without_sources(1, 2), "2 of 40 rows name no source"),
+    "D328": (
+        rows_of("test", *(row(number, f"video {number}") for number in range(200, 205))),
+        "5 rows of test are from 5",
+    ),
     "M401": (machine(memory_bytes=10**6), "the machine has 1.0 MB"),
     "M402": (machine(free_disk_bytes=1000), "4 checkpoints take"),
     "M403": (
@@ -278,7 +284,7 @@ def test_a_careful_configuration_has_no_finding_either(tmp_path: Path) -> None:
         }
     )
     del case.settings["iters"]
-    case.rows["test"] = [row(number, f"video {number // 4}") for number in range(200, 212)]
+    case.rows["test"] = [row(number, f"video {number // 4}") for number in range(200, 224)]
     assert [str(finding) for finding in case.look(tmp_path).findings] == []
 
 
@@ -290,7 +296,7 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
 
 SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
 PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
-NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327"}
+NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327", "D328"}
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code[0] in "SCD" and code not in NOT_SETTINGS])
@@ -324,6 +330,18 @@ def test_a_word_for_false_is_mended_to_false_and_not_to_text(tmp_path: Path) -> 
     case = Case()
     case.give({"mask_prompt": "no"})
     assert [finding.fix for finding in case.look(tmp_path).findings if finding.code == "S107"] == ["mask_prompt: false"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_test_set_of_few_sources_is_told_before_the_comparison_is(tmp_path: Path, named: bool) -> None:
+    """Rows that name no source count one by one, as they do in a comparison."""
+    case = Case()
+    case.rows["test"] = [row(number, f"video {number // 2}") for number in range(200, 210)]
+    if not named:
+        without_sources()(case)
+    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D328"]
+    assert [finding.fix for finding in found] == ["rows of 1 more source or more in test"] * named
+    assert minimum_clusters_for() == FEWEST_SOURCES
 
 
 def test_an_empty_section_of_lora_parameters_lacks_everything(tmp_path: Path) -> None:
