@@ -94,7 +94,9 @@ class Tally:
         """Count a line that looks like metrics and can't be read as such."""
         self.not_understood += 1
         if len(self.samples) < MAX_SAMPLES:
-            printable = "".join(letter if letter.isprintable() else "·" for letter in text[: SAMPLE_CHARACTERS * 4])
+            printable = "".join(
+                letter if letter.isprintable() else "·" for letter in text.strip()[: SAMPLE_CHARACTERS * 4]
+            )
             self.samples.append(f"{place}: {printable.strip()[:SAMPLE_CHARACTERS]}")
 
 

@@ -102,7 +102,8 @@ def merge(group: Group, hand: Hand) -> Merged:
     notes = (*group.notes, *effective.notes, *_notes(facts))
     settings = {key: _shown(value) for key, value in effective.settings.items()}
     plan = PlanRecord(settings, counts, _sorted(findings), notes)
-    loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if tool in _HUGGING_FACE else None)
+    trainer = tool in _HUGGING_FACE and tool != "peft"  # an adapter folder alone may be of any loop
+    loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if trainer else None)
     has_loss = any(row.nats_per_target_token is not None for row in rows)
     return Merged(group.name, tool, versions, evidence, plan, rows, loss if has_loss else None)
 

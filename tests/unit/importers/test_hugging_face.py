@@ -56,6 +56,16 @@ def test_intervals_that_trainer_writes_without_using_them(tmp_path: Path) -> Non
     assert not {"steps_per_report", "steps_per_eval", "save_every"} & set(unused)
 
 
+def test_a_loop_of_ones_own_is_not_taken_for_trainers(tmp_path: Path) -> None:
+    """An adapter folder says PEFT, but nothing of how the losses beside it were averaged."""
+    adapter = write(tmp_path / "a" / "adapter_config.json", PEFT)
+    table = write(tmp_path / "a" / "losses.csv", "iteration,train_loss\n1,2.5\n2,2.4\n")
+    assert one(tmp_path, adapter, table, name="a").merged.loss_definition is None
+    definition = one(tmp_path, adapter, state(tmp_path / "a"), name="b").merged.loss_definition
+    assert definition is not None
+    assert definition.startswith("Hugging Face Trainer")
+
+
 def test_an_early_end_in_updates(tmp_path: Path) -> None:
     early = one(tmp_path, state(tmp_path / "a", step=10)).merged.plan.findings
     assert [found.what for found in early if found.code == "I108"] == ["The files end at optimizer update 10 of 20."]
