@@ -31,7 +31,7 @@ class Check:
     blocks: tuple[str, ...] = ()
 
 
-def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
+def base_model(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:
     """All runs must sit on the same weights."""
     known = {side.label: side.run.identity.model for side in sides}
     hashes = {label: model.get("sha256") for label, model in known.items()}
@@ -43,6 +43,12 @@ def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
             text = f"{both(len(sides)).capitalize()} runs name the base {name}; whether the weights are the same"
             yield Check("base model", "warning", Sentence(f"{text} is not recorded.", cites))
             return
+        if _scored_on_one_base(evidence):
+            unknown = [label for label, sha256 in hashes.items() if sha256 is None]
+            text = f"{both(len(sides)).capitalize()} runs were scored on one base, though their records name it in "
+            text += f"different ways ({_each(names)}); whether {listed(unknown)} was trained on it is not recorded."
+            yield Check("base model", "warning", Sentence(text, cites))
+            return
         text = f"The base models are not known to be the same ({_each(names)})."
         yield Check("base model", "blocking", Sentence(text, cites), (HELD_OUT, VALIDATION))
     elif len(set(hashes.values())) > 1:
@@ -51,6 +57,12 @@ def base_model(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     else:
         text = f"{both(len(sides)).capitalize()} runs adapt the same base, {next(iter(names.values()))}."
         yield Check("base model", "ok", Sentence(text, cites))
+
+
+def _scored_on_one_base(evidence: Evidence) -> bool:
+    """Whether the base's own scores of all rows are the same to the bit in every evaluation."""
+    scores = {tuple((row.sha256, row.nats) for row in one.base_rows) for one in evidence.evaluations.values()}
+    return len(scores) == 1 and scores != {()}
 
 
 def test_rows(sides: Sequence[Side], evidence: Evidence) -> Iterator[Check]:

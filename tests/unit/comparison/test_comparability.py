@@ -94,6 +94,22 @@ def test_what_differs_is_said(tmp_path: Path, identity: dict[str, Any], level: s
     assert sentence in texts(checks(tmp_path, **identity), level)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_base_that_two_tools_name_differently_is_known_by_its_scores(tmp_path: Path, same: bool) -> None:
+    """A path in one record and a name in the other: what scored both is one base if it gives the same losses."""
+    losses, mlx = random_losses(1), Told(identity={"model": {"name": "models/smollm2-135m"}})
+    a = make_run(tmp_path, "a", losses=losses, base=losses * 0 + 3.2)
+    b = make_run(tmp_path, "b", mlx, losses=losses, base=losses * 0 + (3.2 if same else 3.3))
+    (found,) = [check for check in compare([a, b]).checks if check.topic == "base model"]
+    assert (found.level, "held-out loss" in found.blocks) == (("warning", False) if same else ("blocking", True))
+    assert found.sentence.text == (
+        "Both runs were scored on one base, though their records name it in different ways (a: smollm2-135m, "
+        "b: models/smollm2-135m); whether b was trained on it is not recorded."
+        if same
+        else "The base models are not known to be the same (a: smollm2-135m, b: models/smollm2-135m)."
+    )
+
+
 def test_rows_cut_at_different_lengths_are_said_only_where_rows_are_cut(tmp_path: Path) -> None:
     losses = random_losses(1)
     a = make_run(tmp_path, "a", Told(settings={"max_seq_length": 128}, counts={"train_rows_cut": 7}), losses=losses)
