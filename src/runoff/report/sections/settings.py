@@ -35,10 +35,22 @@ def differences(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     if comparison.differences:
         yield _difference_table(comparison)
     else:
-        yield Paragraph("No setting that changes a weight differs between the runs.")
+        recorded = "recorded " if _recorded_nowhere(comparison) else ""
+        yield Paragraph(f"No {recorded}setting that changes a weight differs between the runs.")
+    if unrecorded := _recorded_nowhere(comparison):
+        yield Paragraph(
+            f"Recorded for none of the runs, so that whether they differ is not known: {', '.join(unrecorded)}.",
+            tuple(f"{side.label}.settings.{key}" for side in comparison.sides for key in unrecorded),
+        )
     yield from _not_in_force(comparison)
     if comparison.several_at_once:
         yield Paragraph(comparison.several_at_once.text, comparison.several_at_once.cites)
+
+
+def _recorded_nowhere(comparison: Comparison) -> list[str]:
+    """Settings that each run has as unknown."""
+    plans = [side.run.plan.settings for side in comparison.sides]
+    return [key for key in plans[0] if all(key in plan and not plan[key].known for plan in plans)]
 
 
 def _difference_table(comparison: Comparison) -> Table:

@@ -22,7 +22,7 @@ from runoff.evaluation.stored import StoredMeasure
 from runoff.plan import Finding
 from runoff.report import Report, report
 from runoff.report.model import Paragraph
-from runoff.runs import MetricRow, Run
+from runoff.runs import MetricRow, Run, Value
 
 LOSSES = random_losses(1)
 RANDOM = np.random.Generator(np.random.PCG64(6))
@@ -34,6 +34,7 @@ EVEN: dict[str, Any] = {"a": LOSSES, "b": LOSSES + WIDE}
 NONE: dict[str, Any] = {"a": None, "b": None}
 ALARM = MetricRow("alarm", 60, 15, text="A601 Overfitting: the loss rose. Next time: fewer epochs.")
 METRICS = tuple(Told().metrics)
+UNRECORDED = Told(settings={"learning_rate": Value.unknown("none of the files says it")})
 OTHER_BASE = Told(identity={"model": {"name": "other", "sha256": "11" * 32}})
 ROWS = {
     "train": {"rows": 100, "sha256": "cc" * 32, "row_sha256": ["f" * 16]},
@@ -72,6 +73,11 @@ def made(
     runs = [make_run(root, name, losses=losses[name], measures=measures) for name in first]
     comparison = compare([*runs, make_run(root, last, told, losses=losses[last], measures=measures)], **options)
     return report(comparison, verdict(comparison, aim))
+
+
+def made_twice(root: Path, told: Told) -> Report:
+    """A report on two runs of which this is told."""
+    return report_on(*(make_run(root, name, told, losses=LOSSES) for name in "ab"))
 
 
 def validations(*shifts: float, kept: int | None = None, status: str = "finished", planned: int = 3) -> Told:
@@ -269,6 +275,16 @@ PAIRS: dict[str, tuple[str, Made, Made]] = {
         "No setting that changes a weight differs between the runs.",
         made,
         lambda root: made(root, told=Told(settings={"num_layers": 4})),
+    ),
+    "no recorded setting differs": (
+        "No recorded setting that changes a weight differs between the runs.",
+        lambda root: made_twice(root, UNRECORDED),
+        made,
+    ),
+    "settings recorded nowhere": (
+        "Recorded for none of the runs, so that whether they differ is not known: learning_rate.",
+        lambda root: made_twice(root, UNRECORDED),
+        lambda root: made(root, told=UNRECORDED),
     ),
     "clipping holds back": (
         "gradient norm clipped at 1",
