@@ -189,7 +189,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "D325": (rows_of("valid", row(200, "video 1")), "1 of the 4 sources of valid is in train too (video 1)"),
     "D326": (without_sources(), "None of 52 rows names its source"),
     "D327": (without_sources(1, 2), "2 of 40 rows name no source"),
-    "D328": (
+    "D333": (
         rows_of("test", *(row(number, f"video {number}") for number in range(200, 205))),
         "5 rows of test are from 5",
     ),
@@ -296,7 +296,7 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
 
 SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
 PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
-NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327", "D328"}
+NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327", "D333"}
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code[0] in "SCD" and code not in NOT_SETTINGS])
@@ -339,7 +339,7 @@ def test_a_test_set_of_few_sources_is_told_before_the_comparison_is(tmp_path: Pa
     case.rows["test"] = [row(number, f"video {number // 2}") for number in range(200, 210)]
     if not named:
         without_sources()(case)
-    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D328"]
+    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D333"]
     assert [finding.fix for finding in found] == ["rows of 1 more source or more in test"] * named
     assert minimum_clusters_for() == FEWEST_SOURCES
 
