@@ -40,7 +40,16 @@ says_please.higher_is_better = True
 says_please.matters = 0.05
 ```
 
-With `bounds`, the interval stays within the least and the largest value, as a share's has to.
+```sh
+runoff evaluate long short --generate --measure my_measures.py:says_please
+```
+
+Answers that are stored are not generated again, so this takes seconds after an earlier `--generate`. Name your measures
+each time: an evaluation has those of the last call. `runoff compare` shows them under *Your own measures*, with the
+difference between the runs; they decide no verdict ([a gate of your own](verdict.md#a-gate-of-your-own)).
+
+Without attributes the unit is whatever the function returns, and nearest to the author's own value is best. With
+`bounds`, the interval stays within the least and the largest value, as a share's has to.
 
 An answer has `example`, `source`, `question`, `reference`, `text`, `tokens`, `finish_reason` and `end_token_seen`.
 '''
@@ -48,9 +57,9 @@ An answer has `example`, `source`, `question`, `reference`, `text`, `tokens`, `f
 _PROMPTS = """\
 ## Your own prompts
 
-The checkable prompts are a YAML file, and so are yours. A prompt is one question (`ask`) or turns of user and model in
-alternation (`turns`), which end with the user's. An answer passes if it passes every check; without checks it is only
-shown side by side.
+The checkable prompts are a YAML file, and so are yours. `runoff evaluate long short --generate --prompts own.yaml` adds
+them. A prompt is one question (`ask`) or turns of user and model in alternation (`turns`), which end with the user's.
+An answer passes if it passes every check; without checks it is only shown side by side.
 
 ```yaml
 prompts:
