@@ -171,6 +171,10 @@ def training_rows(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]
     """Other training rows are a difference like a setting; one that the settings do not show."""
     cites = tuple(f"{side.label}.data.train" for side in sides)
     sets = {side.label: side.run.identity.data.get("train") or {} for side in sides}
+    by_hand = [label for label, found in sets.items() if found.get("given")]
+    if by_hand:
+        text = f"Which rows {listed(by_hand)} trained on was given by hand at the import."
+        yield Check("training rows", "warning", Sentence(text, tuple(f"{label}.data.train" for label in by_hand)))
     hashes = [found.get("sha256") for found in sets.values()]
     rows = {label: found.get("rows") for label, found in sets.items()}
     if None in hashes:

@@ -65,6 +65,17 @@ class RowSet:
         """Distinct sources in order of appearance."""
         return tuple(dict.fromkeys(row.source for row in self.rows if row.source is not None))
 
+    def identity(self) -> dict[str, Any]:
+        """As a run's record keeps them: place, counts, hash; of training rows also each row's."""
+        each = {"row_sha256": [row.sha256[:16] for row in self.rows]} if self.name == "train" else {}
+        return {
+            "place": self.place,
+            "rows": len(self.rows),
+            "sha256": self.sha256,
+            "sources": len(self.sources),
+            **each,
+        }
+
     def clusters(self) -> list[str]:
         """The cluster of each row: its source, or the row itself where none is given."""
         return [row.source if row.source is not None else f"row {row.number}" for row in self.rows]

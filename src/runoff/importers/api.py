@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runoff.errors import ImportFailed
 from runoff.files import file_sha256
-from runoff.importers.by_hand import read_assignments
+from runoff.importers.by_hand import counted, read_assignments, rows_by_hand
 from runoff.importers.columns import check_columns
 from runoff.importers.facts import Importer, Reading, SourceFile, Tally
 from runoff.importers.group import Group, Item, group
@@ -123,11 +123,13 @@ def _import_runs(
     ):
         raise ImportFailed(f"--tool {tool}: did you mean {close[0]}?")
     settings, counts, rows = read_assignments(assignments)
-    hand = Hand(settings, counts, rows, hand_tool, version)
+    data = rows_by_hand(settings)
+    hand = Hand(settings, counted(data, counts), rows, hand_tool, version, data)
     reports: list[FileReport] = []
     groups = group([item for read in _read_all(paths, columns, reports) for item in _items(read)], name)
     _refuse(groups, reports, name, assignments)
     given = sorted([*assignments, *(f"column {ours}={theirs}" for ours, theirs in columns.items()), f"tool {tool}"])
+    given += [f"{split} {some.sha256}" for split, some in data.items()]
     known = known_imports(root)
     made = [_import(each, hand, given, root, known, exact_name=name is not None, dry_run=dry_run) for each in groups]
     return ImportReport(tuple(made), tuple(reports))

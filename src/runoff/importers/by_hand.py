@@ -6,13 +6,16 @@ Must not: take a key that it does not know.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from runoff.config import Settings, flatten
+from runoff.data import RowSet, load_rows
+from runoff.data.rows import SPLITS
 from runoff.errors import ImportFailed
 from runoff.importers.effective import is_number
 from runoff.importers.facts import Told
@@ -20,7 +23,7 @@ from runoff.importers.json_files import summary_rows
 from runoff.importers.settings_files import plain
 from runoff.runs import MetricRow
 
-__all__ = ["read_assignments"]
+__all__ = ["counted", "read_assignments", "rows_by_hand"]
 
 PLACE = "--set"
 _COUNTS = (
@@ -63,6 +66,24 @@ def read_assignments(assignments: Sequence[str]) -> tuple[tuple[Told, ...], tupl
             raise ImportFailed(f"--set {text}: {key} is not known{hint}")
     rows, _ = summary_rows(metrics, PLACE)
     return tuple(settings), tuple(counts), tuple(rows)
+
+
+def rows_by_hand(settings: Sequence[Told]) -> dict[str, RowSet]:
+    """The rows in the folder of `--set data=FOLDER`, which a person says are those of the run.
+
+    Raises:
+        DataError: a row can't be read.
+    """
+    folders = [Path(told.value) for told in settings if told.key == "data" and isinstance(told.value, str)]
+    paths = {split: folder / f"{split}.jsonl" for folder in folders for split in SPLITS}
+    return {split: load_rows(path, name=split) for split, path in paths.items() if path.is_file()}
+
+
+def counted(rows: Mapping[str, RowSet], counts: Sequence[Told]) -> tuple[Told, ...]:
+    """The counts given by hand, and those of such rows where none is."""
+    given = {told.key for told in counts}
+    found = {f"{split}_rows": len(some.rows) for split, some in rows.items() if split != "test"}
+    return (*counts, *(Told(key, count, PLACE) for key, count in found.items() if key not in given))
 
 
 def _split(text: str) -> tuple[str, Any]:

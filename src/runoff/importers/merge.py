@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from runoff.data import RowSet
 from runoff.importers.counts import Evidence, hugging_face_counts, mlx_counts
 from runoff.importers.effective import Effective, Sources
 from runoff.importers.facts import AdapterTensors, Clue, Facts, Told
@@ -52,13 +53,15 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Hand:
-    """What a person gives: settings, counts and final metrics by --set, and the tool by --tool."""
+    """What a person gives: settings, counts and final metrics by --set, the rows of the folder that it names as data,
+    and the tool by --tool."""
 
     settings: tuple[Told, ...] = ()
     counts: tuple[Told, ...] = ()
     rows: tuple[MetricRow, ...] = ()
     tool: str | None = None
     version: str | None = None
+    data: Mapping[str, RowSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Merged:
     plan: PlanRecord
     rows: tuple[MetricRow, ...]
     loss_definition: str | None
+    data: Mapping[str, RowSet] = field(default_factory=dict)
 
     @property
     def version(self) -> str | None:
@@ -105,7 +109,7 @@ def merge(group: Group, hand: Hand) -> Merged:
     trainer = tool in _HUGGING_FACE and tool != "peft"  # an adapter folder alone may be of any loop
     loss = LOSSES.get(tool or "") or (LOSSES["transformers"] if trainer else None)
     has_loss = any(row.nats_per_target_token is not None for row in rows)
-    return Merged(group.name, tool, versions, evidence, plan, rows, loss if has_loss else None)
+    return Merged(group.name, tool, versions, evidence, plan, rows, loss if has_loss else None, hand.data)
 
 
 def _shown(value: Value) -> Value:

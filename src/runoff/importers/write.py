@@ -151,7 +151,8 @@ def _identity(merged: Merged, copies: list[dict[str, Any]], wanted: str, name: s
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         runoff_version=__version__,
         model={"name": model.value} if model is not None and model.known else {},
-        data={part: {"rows": count} for part, count in rows.items()},
+        data={part: {"rows": count} for part, count in rows.items()}
+        | {part: some.identity() | {"given": "by hand"} for part, some in merged.data.items()},
         result={"loss_definition": merged.loss_definition} if merged.loss_definition else {},
         imported={
             "tool": merged.tool,

@@ -225,8 +225,7 @@ def validation_on_a_part(draft: Draft) -> Iterator[Seen]:
     """val_batches leaves out a part of the valid set, and the loss on the rest carries a sampling error.
 
     Runoff draws the part once and keeps it, so a run's own curve is smooth; mlx-lm draws it anew each time. The
-    standard
-    error of the mean of n of N rows is sd x sqrt(1/n - 1/N).
+    standard error of the mean of n of N rows is sd x sqrt(1/n - 1/N).
     """
     valid, n = draft.data.valid, draft.length.validation_rows
     if valid is None:
