@@ -30,7 +30,9 @@ def command(
     assignment: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="What a person remembers, e.g. train_rows=1367; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="What a person remembers, e.g. data=FOLDER or train_rows=1367; may be repeated.",
         ),
     ] = None,
     column: Annotated[
