@@ -36,7 +36,8 @@ class Evidence:
     loss: the held-out loss, None if `missing` says why. measures: of generated answers, by key. by_source: source ->
     label -> held-out loss. evaluations: by label; averaged over seeds where runs were grouped. challenges: against the
     baseline, if one was named. votes: of people, blindly; on runs, so not where they were grouped. unlike: keys of
-    measures that were taken in different ways, and so left out, each with what differs.
+    measures that were taken in different ways, each with what differs. apart: label -> the measures of this run that
+    another one lacks or that are unlike; they gate it and are held against no other run.
     """
 
     missing: str | None
@@ -48,6 +49,7 @@ class Evidence:
     challenges: tuple[Challenge, ...] = ()
     votes: Votes | None = None
     unlike: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: Mapping[str, Mapping[str, Yardstick]] = field(default_factory=dict)
 
 
 def gather(
@@ -79,16 +81,14 @@ def gather(
     if broken:
         return _nothing(broken)
     unlike = _unlike(list(found.values()))
-    found = {
-        label: replace(one, measures={key: each for key, each in one.measures.items() if key not in unlike})
-        for label, one in found.items()
-    }
+    if groups:  # what was taken in different ways has no mean
+        found = {label: _without(one, unlike) for label, one in found.items()}
     members = {label: [found[side.label] for side in group] for label, group in (groups or {}).items()}
     members = members or {label: [one] for label, one in found.items()}
     if baseline is not None and baseline not in members:
         home = [label for label, group in (groups or {}).items() if baseline in [side.label for side in group]]
         baseline = home[0] if home else baseline
-    evidence = replace(_evidence(members, margin, baseline), unlike=unlike)
+    evidence = _evidence(members, margin, baseline, unlike)
     return evidence if groups else replace(evidence, votes=gather_votes(sides, stored))
 
 
@@ -118,6 +118,10 @@ def _unlike(found: Sequence[Evaluation]) -> dict[str, tuple[str, ...]]:
     return unlike
 
 
+def _without(one: Evaluation, unlike: Mapping[str, tuple[str, ...]]) -> Evaluation:
+    return replace(one, measures={key: measure for key, measure in one.measures.items() if key not in unlike})
+
+
 def validation_rows(side: Side, iteration: int) -> list[ScoredRow]:
     """The rows of one validation; none where they were not kept, or are not all finite losses."""
     try:
@@ -141,7 +145,12 @@ def paired_rows(a: Sequence[ScoredRow], b: Sequence[ScoredRow]) -> PairedDiffere
     )
 
 
-def _evidence(members: Mapping[str, Sequence[Evaluation]], margin: float, baseline: str | None) -> Evidence:
+def _evidence(
+    members: Mapping[str, Sequence[Evaluation]],
+    margin: float,
+    baseline: str | None,
+    unlike: Mapping[str, tuple[str, ...]],
+) -> Evidence:
     found = {label: averaged(group) for label, group in members.items()}
     first = next(iter(found.values()))
     labels = sorted(found)
@@ -169,9 +178,15 @@ def _evidence(members: Mapping[str, Sequence[Evaluation]], margin: float, baseli
         {label: one.measures for label, one in found.items()},
         {label: [one.measures for one in group] for label, group in members.items()},
     )
+    common = {one.key: one for one in measures if one.key not in unlike}
+    apart = {
+        label: {one.key: one for one in from_measures({label: rest}, {label: [rest]})}
+        for label, each in found.items()
+        if (rest := {key: measure for key, measure in each.measures.items() if key not in common})
+    }
     held = challenges(loss, rows, clusters_of(first.rows), baseline) if baseline is not None else ()
     by_source = _by_source(rows, first.base_rows)
-    return Evidence(None, first.test, loss, {one.key: one for one in measures}, by_source, found, held)
+    return Evidence(None, first.test, loss, common, by_source, found, held, unlike=unlike, apart=apart)
 
 
 def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -> tuple[str, ...]:

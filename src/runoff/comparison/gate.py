@@ -14,7 +14,7 @@ from enum import Enum
 
 from runoff.comparison.compare import Comparison
 from runoff.comparison.facts import Sentence, Side, listed
-from runoff.comparison.requirements import Required, required, unmeasured
+from runoff.comparison.requirements import Required, required, unmeasured_of
 from runoff.comparison.statistics import Outcome, PairedDifference, minimum_clusters_for, outcome
 from runoff.comparison.yardstick import Yardstick
 from runoff.errors import RunError
@@ -71,7 +71,8 @@ def _beside(comparison: Comparison, baseline: str, open_gates: Sequence[Required
     failed = [one.gate for one in open_gates if one.failed and one.label == baseline]
     if failed:
         yield Sentence(f"The baseline {baseline} would not pass itself ({listed(failed)}).")
-    left = unmeasured(comparison.evidence.measures)
+    evidence = comparison.evidence
+    left = unmeasured_of(evidence, [label for label in evidence.evaluations if label != baseline])
     if left:
         yield Sentence(f"The gate did not look at {listed(left)}: not measured (runoff evaluate --generate).")
 

@@ -10,7 +10,7 @@ from runoff.comparison.decide import Decision, decide
 from runoff.comparison.facts import Sentence, Side, both, listed
 from runoff.comparison.headlines import certainty
 from runoff.comparison.replicates import BASE, are_replicates, one_setting
-from runoff.comparison.requirements import Required, unmeasured
+from runoff.comparison.requirements import Required, unmeasured_of
 from runoff.comparison.separation import separation
 from runoff.comparison.statistics import Outcome, minimum_clusters_for, questions_needed
 from runoff.comparison.voting import Votes
@@ -128,9 +128,10 @@ def base_sentences(one: Yardstick) -> Iterator[Sentence]:
 
 def not_looked_at(comparison: Comparison) -> Iterator[Sentence]:
     """What no gate could look at."""
-    left = unmeasured(comparison.evidence.measures)
+    left = unmeasured_of(comparison.evidence, comparison.evidence.evaluations)
+    of = " in every run" if comparison.evidence.apart else " here"
     if left:
-        yield Sentence(f"Not measured here: {listed(left)}. Held-out loss says nothing about them by itself.")
+        yield Sentence(f"Not measured{of}: {listed(left)}. Held-out loss says nothing about them by itself.")
 
 
 def base_would_change(one: Yardstick, leader: str, decision: Decision) -> Iterator[Sentence]:

@@ -6,8 +6,8 @@ or not measured. Must not: rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from runoff.comparison.evidence import Evidence
@@ -17,7 +17,7 @@ from runoff.comparison.yardstick import Yardstick
 from runoff.evaluation import Estimate
 from runoff.words import owned, signed
 
-__all__ = ["REQUIREMENTS", "Required", "required", "unmeasured"]
+__all__ = ["REQUIREMENTS", "Required", "required", "unmeasured", "unmeasured_of"]
 
 Status = Literal["passed", "failed", "undecided"]
 
@@ -125,8 +125,9 @@ _WORDS: dict[Status, str] = {"passed": "passed", "failed": "failed", "undecided"
 
 
 def required(evidence: Evidence) -> tuple[Required, ...]:
-    """Every gate's answer for every run; a gate that was not measured says nothing."""
-    return tuple(found for check in REQUIREMENTS for found in check(evidence))
+    """Every gate's answer for every run that was measured for it; of a run that was not it says nothing."""
+    alone = [replace(evidence, measures=measures) for measures in evidence.apart.values()]
+    return tuple(found for check in REQUIREMENTS for some in (evidence, *alone) for found in check(some))
 
 
 def _against_base(found: Yardstick) -> Iterator[tuple[str, PairedDifference]]:
@@ -151,6 +152,14 @@ def _points(share: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
+
+
+def unmeasured_of(evidence: Evidence, labels: Iterable[str]) -> tuple[str, ...]:
+    """What nobody looked at in one of these runs or more; without runs, what nobody looked at."""
+    looked: list[Mapping[str, Yardstick]] = [
+        {**evidence.measures, **evidence.apart.get(label, {})} for label in labels
+    ] or [evidence.measures]
+    return tuple(dict.fromkeys(title for measures in looked for title in unmeasured(measures)))
 
 
 def unmeasured(measures: Mapping[str, Yardstick]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.run_folders import Told, made_measure, make_run, random_losses
 
 from runoff.comparison import Aim, Comparison, Decision, compare, verdict
-from runoff.comparison.requirements import required
+from runoff.comparison.requirements import required, unmeasured_of
 from runoff.estimates.estimate import Estimate
 from runoff.evaluation.stored import StoredMeasure
 
@@ -50,6 +50,21 @@ def test_facts_of_few_sources_are_not_passed(tmp_path: Path, answers: int) -> No
     """With 1 or 5 sources nothing can be shown to be worse: a gate that can't fail has not been passed."""
     few = made_measure("facts", 0.3, per_example=STYLE[:answers] - 0.2, base_per_example=STYLE[:answers])
     assert {one.status for one in required(compared(tmp_path, few).evidence)} == {"undecided"}
+
+
+@pytest.mark.parametrize("third", [True, False])
+def test_a_run_that_nobody_measured_does_not_take_away_what_another_failed(tmp_path: Path, third: bool) -> None:
+    """The best loss has broken output. Beside a run without answers that stays so, and it is not called unmeasured."""
+    good, bad = (made_measure("broken", share, half=0.01, higher_is_better=False) for share in (0.0, 0.5))
+    a = make_run(tmp_path, "a", losses=LOSSES, measures=(bad,))
+    b = make_run(tmp_path, "b", losses=LOSSES + 0.1, measures=(good,))
+    runs = [a, b, *([make_run(tmp_path, "c", losses=LOSSES + 0.2)] if third else [])]
+    comparison = compare(runs)
+    assert [(one.label, one.status) for one in required(comparison.evidence)] == [("a", "failed"), ("b", "passed")]
+    assert verdict(comparison).ship == "b"
+    assert "broken output" not in unmeasured_of(comparison.evidence, ["a", "b"])
+    assert ("broken output" in unmeasured_of(comparison.evidence, "abc"[: len(runs)])) is third
+    assert ("broken" in comparison.evidence.measures) is not third
 
 
 def test_what_was_not_measured_gates_nothing_and_is_said(tmp_path: Path) -> None:

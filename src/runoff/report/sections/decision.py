@@ -9,7 +9,7 @@ from runoff.comparison import Comparison, Side, Verdict
 from runoff.comparison.comparability import HELD_OUT, VALIDATION, unfinished
 from runoff.comparison.facts import listed
 from runoff.comparison.headlines import failures, left_out
-from runoff.comparison.requirements import Required, unmeasured
+from runoff.comparison.requirements import Required, unmeasured_of
 from runoff.report.arrange import MOST_COLUMNS
 from runoff.report.model import Block, Commands, Paragraph, Table, cell, words
 from runoff.report.sections.cells import known_text
@@ -67,8 +67,8 @@ def _next_step(comparison: Comparison, verdict: Verdict) -> Iterator[Block]:
     ship = verdict.ship
     if ship is not None:
         yield Paragraph(_where(comparison, ship), (f"{ship}.adapter",))
-    left = unmeasured(comparison.evidence.measures)
-    if ship is not None and left:
+    left = unmeasured_of(comparison.evidence, [ship]) if ship is not None else ()
+    if left:
         yield Paragraph(f"Before you ship it: nobody measured {listed(left)}.", (f"{ship}.measures",))
     if ship is None:
         for sentence in verdict.would_change[: 1 if verdict.commands else 2]:
