@@ -106,9 +106,7 @@ def show_run(run: Run) -> None:
     identity = run.identity
     out.print(
         Text(
-            visible(
-                f"{run.name}: {identity.status}, {identity.created}, model {identity.model.get('name') or 'unknown'}"
-            ),
+            visible(f"{run.name}: {run.status}, {identity.created}, model {identity.model.get('name') or 'unknown'}"),
             style="bold",
         )
     )

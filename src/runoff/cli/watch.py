@@ -54,10 +54,10 @@ def _looks(name: str, root: Path | None, every: float) -> Iterator[Run]:
 
     while True:
         run = load_run(name, root)
-        alive = run.identity.status == "running" and run.folder.writer_lives is not False
-        yield run if alive else load_run(name, root)  # what was written before it ended has been read then
-        if not alive:
+        if run.status != "running":
+            yield load_run(name, root)  # what was written before it ended has been read then
             return
+        yield run
         time.sleep(every)
 
 
@@ -85,7 +85,7 @@ def _show_once(run: Run) -> None:
         standing.take(row)
         if row.kind == "alarm":
             say(metric_line(row))
-    if run.identity.status != "running" or run.folder.writer_lives is False:
+    if run.status != "running":
         standing.seconds_left = None
     say(f"{run.name}: {standing.text}")
     if standing.validation:
@@ -105,10 +105,10 @@ def _length(run: Run) -> tuple[int | None, bool]:
 
 
 def _ending(run: Run) -> str:
-    status, reason = run.identity.status, run.identity.result.get("reason")
-    if status != "running":
+    status, reason = run.status, run.identity.result.get("reason")
+    if status not in ("running", "killed"):
         return f"{run.name}: {status}" + (f", {reason.removesuffix('.')}." if reason else ".")
-    if run.folder.writer_lives is False:
+    if status == "killed":
         cure = "" if run.identity.imported else " Go on with runoff train ... --resume."
         return f"{run.name}: no process trains it any more (it was killed).{cure}"
     if run.folder.writer_lives is None:

@@ -268,13 +268,18 @@ def early_end(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
                 yield Check("status", "warning", Sentence(text, (f"{side.label}.findings.I108",)))
 
 
-_UNFINISHED = {"running": "is still running", "interrupted": "was interrupted", "failed": "failed"}
+_UNFINISHED = {
+    "running": "is still running",
+    "killed": "was killed",
+    "interrupted": "was interrupted",
+    "failed": "failed",
+}
 
 
 def unfinished(sides: Sequence[Side], _evidence: Evidence) -> Iterator[Check]:
     """A run that has not ended is compared as far as it went."""
     for side in sides:
-        status = side.run.identity.status
+        status = side.run.status
         if status in _UNFINISHED:
             done = max((row.iteration or 0 for row in side.run.metrics), default=0)
             planned = side.count("iterations").value

@@ -102,7 +102,7 @@ def _run(side: Side, curve: CurveFacts) -> dict[str, Any]:
     identity = side.run.identity
     return {
         "folder": str(side.run.folder.path),
-        "status": identity.status,
+        "status": side.run.status,
         "settings": {key: value.to_json() for key, value in side.run.plan.settings.items()},
         "counts": {key: value.to_json() for key, value in side.run.plan.counts.items()},
         "result": identity.result,

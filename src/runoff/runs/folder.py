@@ -188,6 +188,10 @@ class RunFolder:
             return None
         return True
 
+    def status_now(self, recorded: str) -> str:
+        """A recorded status as it is now: who says `running` and has no process any more on this machine was killed."""
+        return "killed" if recorded == "running" and self.writer_lives is False else recorded
+
     def delete(self) -> None:
         """Empty the folder; run.json goes last, so that a deletion that was killed leaves a run that can be deleted."""
         for path in self.path.iterdir():

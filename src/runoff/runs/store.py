@@ -36,6 +36,11 @@ class Run:
         """The run's name."""
         return self.identity.name
 
+    @property
+    def status(self) -> str:
+        """As recorded, or `killed`: asked anew each time, since a process can end without a word."""
+        return self.folder.status_now(self.identity.status)
+
     @cached_property
     def metrics(self) -> tuple[MetricRow, ...]:
         """All rows in the order in which they were written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -127,6 +128,11 @@ def test_a_run_still_going_is_compared_as_far_as_it_went(tmp_path: Path) -> None
     make_run(tmp_path, "short", Told(identity={"status": "running"}))
     wanted = "short is still running (iteration 100 of 100); it is compared as far as it went."
     assert any(wanted in line for line in lines(compared(tmp_path)))
+    lock = {"process": 2**22 + 1, "host": platform.node()}  # above Linux's highest
+    (tmp_path / "short" / ".lock").write_text(json.dumps(lock))
+    told = list(lines(compared(tmp_path)))
+    assert not any(wanted in line for line in told)
+    assert any("short was killed (iteration 100 of 100); it is compared as far as it went." in line for line in told)
 
 
 def test_nan_among_the_metrics_is_counted_and_kept_out_of_every_number(tmp_path: Path) -> None:

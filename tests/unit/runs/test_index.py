@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
 from tests.support.run_folders import Told, make_run
 
 from runoff.errors import RunError
-from runoff.runs import list_runs
+from runoff.runs import list_runs, load_run
 from runoff.runs.query import parse_where
 
 
@@ -56,6 +58,19 @@ def test_a_comparison_with_an_unknown_value_is_not_true(root: Path) -> None:
     assert "d" not in names(root, "best_val_loss < 99")
     assert "d" not in names(root, "best_val_loss != 1.5")
     assert names(root, sort="best_val_loss")[-1] == "d"
+
+
+def test_a_run_whose_process_is_gone_was_killed(root: Path) -> None:
+    make_run(root, "d", Told(identity={"status": "running"}))
+    lock = root / "d" / ".lock"
+    lock.write_text(json.dumps({"process": os.getpid(), "host": platform.node()}))
+    assert names(root, "status == 'running'") == ["d"]
+    lock.write_text(json.dumps({"process": 2**22 + 1, "host": platform.node()}))  # above Linux's highest
+    assert names(root, "status == 'running'") == []  # no file of the record has changed
+    assert names(root, "status == 'killed'") == ["d"]
+    assert load_run("d", root).status == "killed"
+    lock.write_text(json.dumps({"process": 2**22 + 1, "host": "elsewhere"}))
+    assert names(root, "status == 'running'") == ["d"]  # can't be told from here
 
 
 def test_a_folder_that_can_not_be_read_is_listed_as_such(root: Path) -> None:

@@ -134,7 +134,7 @@ def provenance(comparison: Comparison, _verdict: Verdict) -> Iterator[Block]:
     """Files, versions and hashes."""
     wanted: tuple[tuple[str, Callable[[Side], Any]], ...] = (
         ("folder", lambda side: side.run.folder.path),
-        ("status", lambda side: side.run.identity.status),
+        ("status", lambda side: side.run.status),
         ("recorded (UTC)", lambda side: side.run.identity.created),
         ("adapter kept for", lambda side: side.run.identity.result.get("adapter_reason")),
         ("base model", lambda side: side.run.identity.model.get("name")),
