@@ -66,8 +66,8 @@ def gather(
     """
     try:
         stored = {side.label: {one.key: one for one in load_evaluations(side.run)} for side in sides}
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        return _nothing(f"a stored evaluation can't be read ({type(error).__name__}: {error}); evaluate again")
+    except RunError as error:
+        return _nothing(f"a stored evaluation can't be read ({str(error).removesuffix('.')})")
     without = [label for label, found in stored.items() if not found]
     if without:
         return _nothing(

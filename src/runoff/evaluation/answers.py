@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from runoff.evaluation.damaged import reading
 from runoff.files import read_jsonl
 
 __all__ = ["Answer", "FinishReason", "read_answers"]
@@ -49,5 +50,10 @@ class Answer:
 
 
 def read_answers(path: Path) -> tuple[Answer, ...]:
-    """Answers as they were stored; empty where there is no such file."""
-    return tuple(map(Answer.from_json, read_jsonl(path))) if path.exists() else ()
+    """Answers as they were stored; empty where there is no such file.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    with reading(path):
+        return tuple(map(Answer.from_json, read_jsonl(path))) if path.exists() else ()

@@ -19,11 +19,11 @@ import numpy.typing as npt
 from runoff.data import Row, Tokenizer
 from runoff.engines import Engine
 from runoff.engines.generation import BATCH_POSITIONS, BATCH_ROWS, Sampling, batches, generate
-from runoff.evaluation.answers import Answer
+from runoff.evaluation.answers import Answer, read_answers
 from runoff.evaluation.material import BASE
 from runoff.evaluation.session import Session, adapter_sha256
 from runoff.evaluation.suite import Prompt
-from runoff.files import jsonl, read_jsonl, write_bytes
+from runoff.files import jsonl, write_bytes
 from runoff.runs import Run
 
 __all__ = ["Question", "ask", "chat_ids", "prompt_questions", "row_questions", "that_fit"]
@@ -119,7 +119,7 @@ class _Sheet:
         file = f"{'' if run else 'base-'}{name}-{_identity(questions, sampling, adapter)}.jsonl"
         places = [one.folder.evaluation(key) / file for one in ([run] if run else session.runs)]
         path = next((place for place in places if place.exists()), places[0])
-        return cls(run, path, [Answer.from_json(row) for row in read_jsonl(path)] if path.exists() else [])
+        return cls(run, path, list(read_answers(path)))
 
     @property
     def who(self) -> str:

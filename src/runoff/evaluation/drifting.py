@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from runoff.data import Encoded, Row, make_batch
 from runoff.engines import Engine
 from runoff.evaluation.answers import Answer
 from runoff.evaluation.asking import Question
+from runoff.evaluation.damaged import reading
 from runoff.evaluation.material import BASE
 from runoff.evaluation.scored import Drift
 from runoff.evaluation.session import Session, adapter_sha256
@@ -30,6 +32,11 @@ LogChances = npt.NDArray[np.float32]
 KEEP_EVERY = 16
 
 
+def _kept(path: Path) -> list[Drift]:
+    with reading(path):
+        return [Drift.from_json(row) for row in read_jsonl(path)] if path.exists() else []
+
+
 def drifts(
     session: Session, key: str, questions: Sequence[Question], answers: Sequence[Answer]
 ) -> Mapping[str, tuple[Drift, ...]]:
@@ -39,10 +46,7 @@ def drifts(
     paths = {
         run.name: run.folder.evaluation(key) / f"drift-{_identity(run.folder, rows)}.jsonl" for run in session.runs
     }
-    done = {
-        name: [Drift.from_json(row) for row in read_jsonl(path)] if path.exists() else []
-        for name, path in paths.items()
-    }
+    done = {name: _kept(path) for name, path in paths.items()}
     missing = [run for run in session.runs if len(done[run.name]) < len(rows)]
     if missing:
         session.loaded()

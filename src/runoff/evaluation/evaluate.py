@@ -5,7 +5,6 @@ Owns: the order of the work, what is stored and what is not computed again. Must
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Any
 
 from runoff.engines import Base
 from runoff.engines.scoring import ScoredRow
+from runoff.errors import RunError
 from runoff.evaluation.answering import Answering, answer_all
 from runoff.evaluation.answers import Answer, read_answers
+from runoff.evaluation.damaged import reading
 from runoff.evaluation.samples import training_rows
 from runoff.evaluation.scoring import EXAMPLES, score_all
 from runoff.evaluation.session import adapter_sha256, open_session
 from runoff.evaluation.stored import StoredMeasure, load_measures
 from runoff.evaluation.testset import TestSet, read_test_set
-from runoff.files import changed_files, read_jsonl
+from runoff.files import changed_files, read_json_object, read_jsonl
 from runoff.runs import Run
 
 __all__ = ["Evaluation", "Example", "evaluate", "largest_in_common", "load_evaluations"]
@@ -53,8 +54,9 @@ class Evaluation:
     def examples(self) -> dict[str, Example]:
         """Question and reference of each row, by its hash; empty where they were not kept."""
         path = self.folder / EXAMPLES
-        rows = read_jsonl(path) if path.exists() else []
-        return {row["sha256"]: Example(row["question"], row["reference"]) for row in rows}
+        with reading(path):
+            rows = read_jsonl(path) if path.exists() else []
+            return {row["sha256"]: Example(row["question"], row["reference"]) for row in rows}
 
     def answers(self, *, base: bool = False) -> tuple[Answer, ...]:
         """Generated answers of the run or the base to the test questions; empty without any."""
@@ -89,7 +91,7 @@ def evaluate(
     for note in rows.notes():
         say(note)
     for run in tuple(session.runs):
-        reason = _asked_otherwise(run, rows)
+        reason = _damaged(run) or _asked_otherwise(run, rows)
         if reason:
             session.refuse(run, reason)
     missing = [run for run in session.runs if not any(_is_current(one, rows) for one in load_evaluations(run))]
@@ -101,6 +103,15 @@ def evaluate(
     for note in _mixed_arithmetic(found):
         say(note)
     return found
+
+
+def _damaged(run: Run) -> str | None:
+    """What is wrong with a stored evaluation of the run, if anything: what is new would stand beside it unread."""
+    try:
+        load_evaluations(run)
+    except RunError as error:
+        return str(error)
+    return None
 
 
 def _asked_otherwise(run: Run, test: TestSet) -> str | None:
@@ -133,21 +144,31 @@ def _is_current(evaluation: Evaluation, test: TestSet) -> bool:
 
 
 def load_evaluations(run: Run) -> list[Evaluation]:
-    """What is stored beside a run; an evaluation of an adapter that has changed since is left out."""
-    found = []
-    for path in sorted(run.folder.evaluation("").glob("*/evaluation.json")):
-        body = json.loads(path.read_text("utf-8"))
-        if body["adapter_sha256"] == adapter_sha256(run.folder):
-            rows, base_rows = (
-                tuple(ScoredRow.from_json(row) for row in read_jsonl(path.parent / name))
-                for name in ("rows.jsonl", "base.jsonl")
-            )
-            edited = changed_files(path.parent, body.get("files") or {})
-            identity = (body["key"], body["test"], body["engine"], body["adapter_sha256"])
-            found.append(
-                Evaluation(run.name, *identity, rows, base_rows, load_measures(path.parent), path.parent, edited)
-            )
-    return found
+    """What is stored beside a run; an evaluation of an adapter that has changed since is left out.
+
+    Raises:
+        RunError: a stored file is damaged or missing; how to make it again.
+    """
+    adapter = adapter_sha256(run.folder)
+    found = (_load(run, path, adapter) for path in sorted(run.folder.evaluation("").glob("*/evaluation.json")))
+    return [one for one in found if one is not None]
+
+
+def _load(run: Run, path: Path, adapter: str) -> Evaluation | None:
+    with reading(path):
+        body = read_json_object(path, RunError)
+        identity = (body["key"], dict(body["test"]), dict(body["engine"]), body["adapter_sha256"])
+        edited = changed_files(path.parent, dict(body.get("files") or {}))
+    if body["adapter_sha256"] != adapter:
+        return None
+    folder = path.parent
+    rows, base_rows = (_scored_rows(folder / name) for name in ("rows.jsonl", "base.jsonl"))
+    return Evaluation(run.name, *identity, rows, base_rows, load_measures(folder), folder, edited)
+
+
+def _scored_rows(path: Path) -> tuple[ScoredRow, ...]:
+    with reading(path):
+        return tuple(map(ScoredRow.from_json, read_jsonl(path)))
 
 
 def largest_in_common(

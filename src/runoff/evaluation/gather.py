@@ -5,7 +5,6 @@ Must not: mark, order or render.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from runoff.evaluation.evaluate import Evaluation, largest_in_common, load_evalu
 from runoff.evaluation.generating import generate_answers
 from runoff.evaluation.material import BASE, Material, TrainingRow
 from runoff.evaluation.samples import training_rows
+from runoff.evaluation.stored import load_generation
 from runoff.evaluation.suite import load_prompts
 from runoff.runs import Run
 
@@ -150,8 +150,7 @@ def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
     """Runs whose answers were generated in different ways should not be read as if they had been alike."""
     ways: dict[str, list[str]] = {}
     for one in evaluations:
-        path = one.folder / "measures.json"
-        generation = json.loads(path.read_text("utf-8")).get("generation", {}) if path.exists() else {}
+        generation = load_generation(one.folder / "measures.json")
         kept = {key: generation.get(key) for key in ("temperature", "top_p", "seed", "max_tokens")}
         ways.setdefault(", ".join(f"{key} {value}" for key, value in kept.items()), []).append(one.run)
     if len(ways) < 2:

@@ -18,6 +18,7 @@ from runoff.data import Forked, encode_for_scoring
 from runoff.engines import Base
 from runoff.engines.scoring import ScoredForked, ScoredRow, held_out_loss, score_alone
 from runoff.errors import EngineError
+from runoff.evaluation.damaged import reading
 from runoff.evaluation.material import BASE, Material
 from runoff.evaluation.measures import SCORED_MEASURES, ContrastPair, measure
 from runoff.evaluation.measures.memorization import nearness
@@ -85,7 +86,8 @@ def _scores(session: Session, test: TestSet, run: Run | None, name: str, rows: S
     file = f"{'' if run else 'base-'}scores-{name}-{_identity(adapter, rows)}.jsonl"
     places = [one.folder.evaluation(test.key) / file for one in ([run] if run else session.runs)]
     path = next((place for place in places if place.exists()), places[0])
-    done = [ScoredForked.from_json(row) for row in read_jsonl(path)] if path.exists() else []
+    with reading(path):
+        done = [ScoredForked.from_json(row) for row in read_jsonl(path)] if path.exists() else []
     if len(done) < len(rows):
         engine = session.engine(run)
         sentences = sum(len(forked.forks) for forked in rows[len(done) :])

@@ -6,16 +6,17 @@ Owns: the JSON form of a MeasureResult for one run. Must not: compute.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from runoff.errors import RunError
 from runoff.estimates.bounded import Bounds
 from runoff.estimates.estimate import Estimate
-from runoff.files import read_jsonl, write_json
+from runoff.evaluation.damaged import reading
+from runoff.files import read_json_object, read_jsonl, write_json
 
 if TYPE_CHECKING:
     from runoff.evaluation.measures.result import MeasureResult
@@ -27,6 +28,7 @@ __all__ = [
     "SCORED",
     "StoredMeasure",
     "answers_sha256",
+    "load_generation",
     "load_judge_decisions",
     "load_measures",
     "store_measures",
@@ -106,21 +108,41 @@ def store_measures(
 
 
 def load_measures(folder: Path) -> dict[str, StoredMeasure]:
-    """By key; empty where nothing was measured. What was said of other answers, or of another adapter, is left out."""
+    """By key; empty where nothing was measured. What was said of other answers, or of another adapter, is left out.
+
+    Raises:
+        RunError: a file of them is damaged.
+    """
     found: dict[str, StoredMeasure] = {}
     for path in (folder / name for name in (SCORED, FILE, JUDGE, HARNESS)):
-        body = json.loads(path.read_text("utf-8")) if path.exists() else {"measures": []}
-        if _holds(folder, body.get("generation", {})):
-            found |= {one["key"]: StoredMeasure.from_json(one) for one in body["measures"]}
+        if path.exists() and _holds(folder, load_generation(path)):
+            with reading(path):
+                measures = read_json_object(path, RunError)["measures"]
+                found |= {one["key"]: StoredMeasure.from_json(one) for one in measures}
     return found
 
 
+def load_generation(path: Path) -> dict[str, Any]:
+    """How the values of a file of measures came about; empty where there is no such file.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    with reading(path):
+        return dict(read_json_object(path, RunError).get("generation", {})) if path.exists() else {}
+
+
 def load_judge_decisions(folder: Path) -> list[dict[str, Any]]:
-    """The judge's verdict on each pair; empty where it judged other answers than those that are there now."""
+    """The judge's verdict on each pair; empty where it judged other answers than those that are there now.
+
+    Raises:
+        RunError: a file of them is damaged.
+    """
     judged, rows = folder / JUDGE, folder / JUDGE_DECISIONS
-    if not (judged.exists() and rows.exists()):
+    if not (judged.exists() and rows.exists() and _holds(folder, load_generation(judged))):
         return []
-    return read_jsonl(rows) if _holds(folder, json.loads(judged.read_text("utf-8")).get("generation", {})) else []
+    with reading(rows):
+        return read_jsonl(rows)
 
 
 def _holds(folder: Path, about: dict[str, Any]) -> bool:
@@ -130,7 +152,8 @@ def _holds(folder: Path, about: dict[str, Any]) -> bool:
     path = folder / "evaluation.json"
     if "adapter_sha256" not in about or not path.exists():
         return True
-    return bool(json.loads(path.read_text("utf-8"))["adapter_sha256"] == about["adapter_sha256"])
+    with reading(path):
+        return bool(read_json_object(path, RunError)["adapter_sha256"] == about["adapter_sha256"])
 
 
 def answers_sha256(folder: Path) -> str:
