@@ -7,25 +7,40 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from runoff.config import Settings
 from runoff.errors import DataError
 
-__all__ = ["Dataset", "Row", "RowSet", "load_dataset", "load_rows", "rows_from_records"]
+__all__ = [
+    "Dataset",
+    "Row",
+    "RowSet",
+    "load_dataset",
+    "load_rows",
+    "numbered_lines",
+    "read_record",
+    "rows_from_records",
+]
 
 Split = Literal["train", "valid", "test"]
 Format = Literal["chat", "completion", "text"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 SOURCE_KEYS = ("source", "group", "video", "video_id", "chapter")
+_HABITS = ("system", "system_prompt", "conversations", "instruction", "input", "output", "response", "answer")
+"""Fields that hold something to train on wherever they are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example. `number` is its line in the file (from 1); `messages` end with the answer, except in text rows."""
+    """One example. `number` is its line in the file (from 1); `messages` end with the answer, except in text rows.
+
+    unread: fields that look like something to train on, beside those of the row's format.
+    """
 
     number: int
     format: Format
@@ -34,6 +49,7 @@ class Row:
     tools: tuple[Any, ...] | None
     source: str | None
     sha256: str
+    unread: tuple[str, ...] = ()
 
     @property
     def question(self) -> str:
@@ -49,11 +65,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """All rows of one file, in file order."""
+    """All rows of one file, in file order. repeated_keys: by line, JSON keys that stand in one object twice."""
 
     name: Split
     place: str
     rows: tuple[Row, ...]
+    repeated_keys: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -105,7 +122,7 @@ def load_dataset(settings: Settings) -> Dataset:
         raise DataError(f"{folder}: is a file; data names the folder that holds train.jsonl.")
     found = {split: folder / f"{split}.jsonl" for split in SPLITS}
     if not found["train"].exists():
-        raise DataError(f"{folder}: has no train.jsonl. Put the training rows there, one JSON object a line.")
+        raise DataError(_without_train(folder))
     sets = {split: load_rows(path, settings, split) for split, path in found.items() if path.exists()}
     return Dataset(sets["train"], sets.get("valid"), sets.get("test"))
 
@@ -116,11 +133,11 @@ def load_rows(path: Path, settings: Settings | None = None, name: Split = "test"
     Raises:
         DataError: the first thing that is wrong, with file and line.
     """
-    records = _read_records(path)
-    rows = rows_from_records(records, settings or Settings(), str(path))
+    repeated: dict[int, tuple[str, ...]] = {}
+    rows = rows_from_records(_read_records(path, repeated), settings or Settings(), str(path))
     if not rows:
         raise DataError(f"{path}: is empty. It needs at least one row.")
-    return RowSet(name, str(path), tuple(rows))
+    return RowSet(name, str(path), tuple(rows), repeated)
 
 
 def rows_from_records(records: Iterator[tuple[int, Mapping[str, Any]]], settings: Settings, place: str) -> list[Row]:
@@ -137,21 +154,52 @@ def rows_from_records(records: Iterator[tuple[int, Mapping[str, Any]]], settings
     return rows
 
 
-def _read_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _without_train(folder: Path) -> str:
+    """With the file that was meant, where one is named nearly so."""
+    close = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("train", "training"))
+    cure = f"{close[0]} is not read: rename it, if it has" if close else "Put the training rows there,"
+    return f"{folder}: has no train.jsonl. {cure} one JSON object a line."
+
+
+def _read_records(path: Path, repeated: dict[int, tuple[str, ...]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, raw in numbered_lines(path):
+        record, twice = read_record(raw, f"{path}:{number}")
+        if twice:
+            repeated[number] = twice
+        yield number, record
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1.
+
+    Raises:
+        DataError: there is no such file, or it can't be read.
+    """
     try:
         with path.open("rb") as lines:
-            for number, raw in enumerate(lines, start=1):
-                if raw.strip():
-                    yield number, _record(raw, f"{path}:{number}")
+            yield from ((number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}).") from None
 
 
-def _record(raw: bytes, place: str) -> Mapping[str, Any]:
+def read_record(raw: bytes, place: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The JSON object of a line, and the keys that stand in one of its objects twice (the last one counts).
+
+    Raises:
+        DataError: it is not UTF-8, not JSON or no object.
+    """
+    repeated: list[str] = []
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        whole = dict(pairs)
+        if len(whole) < len(pairs):
+            repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return whole
+
     try:
-        record = json.loads(raw.rstrip(b"\r\n").decode("utf-8-sig"))
+        record = json.loads(raw.rstrip(b"\r\n").decode("utf-8-sig"), object_pairs_hook=made)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{place}: not UTF-8 text (byte {error.start + 1} of the line). Save the file as UTF-8."
@@ -164,7 +212,7 @@ def _record(raw: bytes, place: str) -> Mapping[str, Any]:
         raise DataError(
             f'{place}: is a JSON {type(record).__name__}, but must be an object such as {{"messages": [...]}}.'
         )
-    return record
+    return record, tuple(dict.fromkeys(repeated))
 
 
 def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str) -> Row:
@@ -191,11 +239,19 @@ def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str)
     source = next((str(record[key]) for key in SOURCE_KEYS if record.get(key) is not None), None)
     try:
         (source or "").encode()
-        return Row(number, kind, messages, text, tools, source, _hash(messages, text, tools))
+        unread = _unread(record, kind, settings)
+        return Row(number, kind, messages, text, tools, source, _hash(messages, text, tools), unread)
     except UnicodeEncodeError:
         raise DataError(f"{place}: holds half of a character (a lone surrogate). Remove it from the text.") from None
     except RecursionError:
         raise DataError(f"{place}: is nested too deeply. Flatten it.") from None
+
+
+def _unread(record: Mapping[str, Any], kind: Format, settings: Settings) -> tuple[str, ...]:
+    pair = (settings.prompt_feature, settings.completion_feature)
+    read = {"completion": pair, "chat": (settings.chat_feature,), "text": (settings.text_feature,)}[kind]
+    telling = (*pair, settings.chat_feature, settings.text_feature, *_HABITS)
+    return tuple(key for key in dict.fromkeys(telling) if key not in read and record.get(key))
 
 
 def _tools(tools: Any, place: str) -> tuple[Any, ...] | None:

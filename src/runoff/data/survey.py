@@ -5,7 +5,6 @@ Owns: going on after a broken row. Must not: have rules of its own about rows (d
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runoff.config import Settings
-from runoff.data.rows import SPLITS, Dataset, Row, RowSet, Split, load_rows, rows_from_records
+from runoff.data.rows import (
+    SPLITS,
+    Dataset,
+    Row,
+    RowSet,
+    Split,
+    load_rows,
+    numbered_lines,
+    read_record,
+    rows_from_records,
+)
 from runoff.errors import DataError
 from runoff.words import count_of
 
@@ -28,6 +37,9 @@ _OTHER_NAMES: dict[str, Split] = {
     "testing": "test",
 }
 """How other tools call a split. Only `train`, `valid` and `test` are read, by Runoff and by mlx-lm."""
+
+_OF_ROWS = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".gz", ".zst"})
+"""Endings of files that rows are kept in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,21 @@ def survey(folder: Path, settings: Settings) -> Survey:
 def unread_splits(sets: Sequence[RowSet]) -> tuple[tuple[Path, Split], ...]:
     """Files beside those that were read whose names say that they are splits too, and which split each would be."""
     folders = {path.parent for path in (Path(rows.place) for rows in sets) if path.is_file()}
-    beside = sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() == ".jsonl")
-    named = ((path, _OTHER_NAMES.get(path.stem.lower())) for path in beside)
-    return tuple((path, split) for path, split in named if split is not None)
+    beside = sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() in _OF_ROWS)
+    named = ((path, _meant(path)) for path in beside)
+    return tuple((path, split) for path, split in named if split is not None and not _is_read(path, split))
+
+
+def _meant(path: Path) -> Split | None:
+    """The split that a file's name says it is."""
+    name = path.name.lower().partition(".")[0]
+    return _OTHER_NAMES.get(name) or next((split for split in SPLITS if split == name), None)
+
+
+def _is_read(path: Path, split: Split) -> bool:
+    """Whether it is the split's own file, be it under a name that the disk takes for the same."""
+    own = path.with_name(f"{split}.jsonl")
+    return own.exists() and own.samefile(path) and path.name.lower() == own.name
 
 
 def _without_splits(folder: Path) -> str:
@@ -118,24 +142,19 @@ def _wrong_as_a_whole(path: Path) -> str:
 def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:
     rows: list[Row] = []
     problems: list[RowProblem] = []
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
-        if not raw.strip():
-            continue
-        place = f"{path}:{number}"
+    repeated: dict[int, tuple[str, ...]] = {}
+    for number, raw in numbered_lines(path):
+        place, record = f"{path}:{number}", None
         try:
-            record = json.loads(raw.decode("utf-8-sig"))
-            if not isinstance(record, dict):
-                raise DataError(f"{place}: is not a JSON object.")
+            record, twice = read_record(raw, place)
             rows += rows_from_records(iter([(number, record)]), settings, str(path))
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8 text, or nested too deeply"
-            problems.append(RowProblem("row", place, f"{place}: is not JSON ({reason})."))
+            repeated |= {number: twice} if twice else {}
         except DataError as error:
             kind: Literal["last message", "row"] = "last message" if _ends_elsewhere(record, settings) else "row"
             problems.append(RowProblem(kind, place, str(error)))
     if not rows and not problems:
         problems.append(RowProblem("row", str(path), f"{path}: has blank lines alone. Add rows or remove the file."))
-    return RowSet(split, str(path), tuple(rows)), [*problems, *_mixed(path, rows)]
+    return RowSet(split, str(path), tuple(rows), repeated), [*problems, *_mixed(path, rows)]
 
 
 def _ends_elsewhere(record: Any, settings: Settings) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from runoff.data import Dataset, Row, RowSet
 from runoff.data.duplicates import Pair, clusters, exact_duplicates, near_duplicates
 from runoff.data.survey import RowProblem, unread_splits
+from runoff.plan.oddities import Oddity, oddities
 
-__all__ = ["At", "RowFacts", "SplitRows", "Twins", "row_facts"]
+__all__ = ["At", "Odd", "RowFacts", "SplitRows", "Twins", "row_facts"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,10 +52,20 @@ class SplitRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Odd:
+    """A row of a kind of oddity; `what` is the role, key or field that makes it one."""
+
+    kind: Oddity
+    at: At
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class RowFacts:
     """All splits as text. `leaking` are the valid and test rows in a group of near-duplicates that has a train row.
 
-    `unread` are files that are named like a split but not as a split is, each with the split that it would be.
+    `unread` are files that are named like a split but not as a split is, each with the split that it would be. `odd`
+    are rows that can be trained on and seldom mean what they say.
     """
 
     splits: tuple[SplitRows, ...]
@@ -65,6 +76,7 @@ class RowFacts:
     one_word_answers: tuple[At, ...]
     problems: tuple[RowProblem, ...]
     unread: tuple[tuple[Path, str], ...] = ()
+    odd: tuple[Odd, ...] = ()
 
     def split(self, name: str) -> SplitRows | None:
         """A split by name."""
@@ -87,6 +99,12 @@ def row_facts(sets: Sequence[RowSet], problems: Sequence[RowProblem] = ()) -> Ro
         one_word_answers=tuple(at for at, words in answers if len(words) == 1),
         problems=tuple(problems),
         unread=unread_splits(sets),
+        odd=tuple(
+            Odd(kind, At(split.name, row.number), what)
+            for split in sets
+            for row in split.rows
+            for kind, what in oddities(row, split.repeated_keys.get(row.number, ()))
+        ),
     )
 
 

@@ -48,8 +48,9 @@ def test_a_text_row(tmp_path: Path) -> None:
 
 
 def test_a_row_of_several_kinds_is_read_as_mlx_lm_prefers(tmp_path: Path) -> None:
-    both = {"prompt": "p", "completion": "c", "messages": [USER, ANSWER], "text": "t"}
-    assert load_rows(write(tmp_path, both)).rows[0].format == "completion"
+    both = {"prompt": "p", "completion": "c", "messages": [USER, ANSWER], "text": "t", "id": 3}
+    (row,) = load_rows(write(tmp_path, both)).rows
+    assert (row.format, row.unread) == ("completion", ("messages", "text"))
     del both["prompt"]
     assert load_rows(write(tmp_path, both)).rows[0].format == "chat"
     del both["messages"]

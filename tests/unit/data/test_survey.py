@@ -9,6 +9,7 @@ import pytest
 from tests.support.runs import chat_row, write_rows
 
 from runoff.config import Settings
+from runoff.data import load_rows
 from runoff.data.survey import survey
 from runoff.errors import DataError
 from runoff.plan import check_data
@@ -60,3 +61,26 @@ def test_blank_lines_alone_and_a_link_to_itself_are_said(tmp_path: Path) -> None
         f"{tmp_path}/train.jsonl: can't be read (Too many levels of symbolic links).",
         f"{tmp_path}/valid.jsonl: has blank lines alone. Add rows or remove the file.",
     ]
+
+
+def test_check_says_of_a_broken_row_what_training_says(tmp_path: Path) -> None:
+    """The column too; and a file whose lines end in CR alone is no file of rows to either."""
+    path = tmp_path / "train.jsonl"
+    row = b'{"text": "a"}'
+    for raw in (row + b"\n{'text': 'b'}\n", row + b"\r" + row + b"\r", row + b"\n[1]\n", row + b'\n{"text": "\xff"}\n'):
+        path.write_bytes(raw)
+        with pytest.raises(DataError) as caught:
+            load_rows(path)
+        assert [problem.text for problem in survey(tmp_path, Settings()).problems] == [str(caught.value)]
+    path.write_bytes(row + b'\n{"text": b}\n')
+    (problem,) = survey(tmp_path, Settings()).problems
+    assert problem.text.startswith(f"{path}:2: not JSON (Expecting value, column 10).")
+
+
+def test_repeated_keys_are_kept_whichever_way_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    twice = '{"messages": [{"role": "user", "role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}'
+    path.write_text(f"{json.dumps(chat_row(0))}\n{twice}\n")
+    assert load_rows(path).repeated_keys == {2: ("role",)}
+    path.write_text(f"{json.dumps(chat_row(0))}\n{twice}\n[]\n")
+    assert survey(tmp_path, Settings()).sets[0].repeated_keys == {2: ("role",)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runoff.plan.findings import cost, counts, data, settings, sources, tools
+from runoff.plan.findings import cost, counts, data, odd_rows, settings, sources, tools
 from runoff.plan.findings.check import Check, Finding, Level
 from runoff.plan.unknown import NotKnown
 
@@ -28,13 +28,14 @@ FINDINGS: tuple[Check, ...] = (
     *counts.CHECKS,
     *data.CHECKS,
     *sources.CHECKS,
+    *odd_rows.CHECKS,
     *cost.CHECKS,
     *tools.CHECKS,
 )
 OF_A_TOOL = tools.CHECKS
 """What the tool named with --for would do: asked for with it alone."""
 
-OF_ROWS: tuple[Check, ...] = (*data.OF_ROWS, *sources.CHECKS)
+OF_ROWS: tuple[Check, ...] = (*data.OF_ROWS, *sources.CHECKS, *odd_rows.CHECKS)
 """What the rows show by themselves, without settings or a tokenizer."""
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}

@@ -262,13 +262,15 @@ def rows_that_the_template_refuses(draft: Draft) -> Iterator[Seen]:
 
 @check("D319", "warning")
 def split_that_is_not_read(draft: Draft) -> Iterator[Seen]:
-    """A file is named like a split (validation.jsonl, val.jsonl, dev.jsonl, eval.jsonl), but not as a split is.
+    """A file is named like a split, but not as a split is: validation.jsonl, val.jsonl, VALID.jsonl, valid.json.
 
     Only train.jsonl, valid.jsonl and test.jsonl are read, by Runoff and by mlx-lm.
     """
     for path, split in draft.rows.unread:
         taken = draft.rows.split(split) is not None
         fix = f"remove it, or add its rows to {split}.jsonl" if taken else f"mv {path} {path.with_name(split)}.jsonl"
+        if not taken and path.suffix.lower() != ".jsonl":
+            fix = f"write its rows to {path.with_name(split)}.jsonl, one JSON object a line"
         yield Seen(str(path), f"This file is not read; {split}.jsonl is.", "Its rows would count for nothing.", fix)
 
 

@@ -14,9 +14,10 @@ from tests.support.tiny import TEMPLATE
 from tests.unit.plan.findings.case import Case, row
 
 from runoff.comparison.statistics import minimum_clusters_for
-from runoff.plan import Facts
+from runoff.plan import Facts, check_data
 from runoff.plan.findings import FINDINGS
 from runoff.plan.findings.sources import FEWEST_SOURCES
+from runoff.plan.row_facts import RowFacts
 
 Change = Callable[[Case], Any]
 
@@ -38,6 +39,20 @@ def answer(number: int, text: str) -> Change:
         case.rows["train"][number]["messages"][1]["content"] = text
 
     return change
+
+
+def turns(number: int, *messages: dict[str, Any]) -> Change:
+    """These messages, and then the answer that was there."""
+
+    def change(case: Case) -> None:
+        case.rows["train"][number]["messages"][:-1] = messages
+
+    return change
+
+
+def repeated_key(case: Case) -> None:
+    whole = json.dumps(row(300, "video 60"))
+    case.raw["train"] = whole.replace("{", '{"messages": [], ', 1) + "\n"
 
 
 def rows_of(split: str, *records: dict[str, Any]) -> Change:
@@ -163,7 +178,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "C210": (settings(val_batches="3"), "scores 6 of 12 rows"),
     "C211": (settings(batch_size="20"), "has 12 rows, fewer than batch_size 20"),
     "C212": (settings(steps_per_eval="400"), "steps_per_eval is 400"),
-    "D301": (lambda case: case.raw.update(train="{not json\n"), "is not JSON"),
+    "D301": (
+        lambda case: case.raw.update(train="{not json\n"),
+        "not JSON (Expecting property name enclosed in double quotes, column 2)",
+    ),
     "D302": (rows_of("train", {"messages": [QUESTION], "source": "x"}), "the last message is the user's"),
     "D303": (rows_of("train", {"text": "plain", "source": "x"}), "40 chat rows, 1 text row"),
     "D304": (long_row(3), "1 of 40 training rows are longer than 512 tokens and lose"),
@@ -189,9 +207,20 @@ CASES: dict[str, tuple[Change, str]] = {
     "D325": (rows_of("valid", row(200, "video 1")), "1 of the 4 sources of valid is in train too (video 1)"),
     "D326": (without_sources(), "None of 52 rows names its source"),
     "D327": (without_sources(1, 2), "2 of 40 rows name no source"),
-    "D333": (
+    "D335": (
         rows_of("test", *(row(number, f"video {number}") for number in range(200, 205))),
         "5 rows of test are from 5",
+    ),
+    "D328": (
+        lambda case: case.rows["train"][4]["messages"].pop(0),
+        "1 row is a chat without a user message (train row 5)",
+    ),
+    "D329": (turns(4, QUESTION, QUESTION), "1 row has two user messages in a row (train row 5)"),
+    "D330": (turns(4, QUESTION | {"role": "human"}, QUESTION), "1 row has a message of the role human (train row 5)"),
+    "D331": (repeated_key, "1 row has the key messages twice in one object (train row 41)"),
+    "D332": (
+        lambda case: case.rows["valid"][3].update(system="Be kind."),
+        "has a field system that is not read (valid",
     ),
     "M401": (machine(memory_bytes=10**6), "the machine has 1.0 MB"),
     "M402": (machine(free_disk_bytes=1000), "4 checkpoints take"),
@@ -296,7 +325,7 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
 
 SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
 PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
-NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D324", "D325", "D326", "D327", "D333"}
+NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D335", *(f"D{code}" for code in range(324, 333))}
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code[0] in "SCD" and code not in NOT_SETTINGS])
@@ -326,6 +355,45 @@ def test_a_split_under_another_name_is_renamed_where_there_is_none(tmp_path: Pat
     assert found["D319"].fix == f"mv {tmp_path}/data/validation.jsonl {tmp_path}/data/valid.jsonl"
 
 
+@pytest.mark.parametrize("name", ["VALID.jsonl", "valid.json", "valid.csv", "Validation.jsonl", "valid.jsonl.gz"])
+def test_a_split_of_another_case_or_ending_is_named(name: str, tmp_path: Path) -> None:
+    case = Case()
+    rows = case.rows.pop("valid")
+    facts = case.facts(tmp_path)
+    assert isinstance(facts.rows, RowFacts)
+    path = tmp_path / "data" / name
+    path.write_text(json.dumps(rows))
+    found = [one for one in check_data(tmp_path / "data").looked.findings if one.code == "D319"]
+    assert [one.place for one in found] == [str(path)]
+    assert "valid.jsonl" in found[0].fix
+    (tmp_path / "data" / "valid.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = [one for one in check_data(tmp_path / "data").looked.findings if one.code == "D319"]
+    assert [one.fix for one in found] == ["remove it, or add its rows to valid.jsonl"]
+
+
+def test_odd_rows_are_placed_at_their_line_and_grouped_by_what_is_odd(tmp_path: Path) -> None:
+    case = Case()
+    for number, role in ((6, "human"), (2, "bot"), (9, "human")):
+        turns(number, QUESTION | {"role": role}, QUESTION)(case)
+    found = [one for one in case.look(tmp_path).findings if one.code == "D330"]
+    assert [(one.place, one.what) for one in found] == [
+        (f"{tmp_path}/data/train.jsonl:3", "1 row has a message of the role bot (train row 3)."),
+        (f"{tmp_path}/data/train.jsonl:7", "2 rows have a message of the role human (train row 7, train row 10)."),
+    ]
+
+
+def test_tool_calls_and_their_replies_are_no_odd_turns(tmp_path: Path) -> None:
+    case = Case()
+    called: dict[str, Any] = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"function": {"name": "f", "arguments": {}}}],
+    }
+    reply = {"role": "tool", "content": "3"}
+    turns(4, {"role": "system", "content": "x"}, QUESTION, called, reply, reply)(case)
+    assert {"D328", "D329", "D330"} & codes(case, tmp_path) == set()
+
+
 def test_a_word_for_false_is_mended_to_false_and_not_to_text(tmp_path: Path) -> None:
     case = Case()
     case.give({"mask_prompt": "no"})
@@ -339,7 +407,7 @@ def test_a_test_set_of_few_sources_is_told_before_the_comparison_is(tmp_path: Pa
     case.rows["test"] = [row(number, f"video {number // 2}") for number in range(200, 210)]
     if not named:
         without_sources()(case)
-    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D333"]
+    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D335"]
     assert [finding.fix for finding in found] == ["rows of 1 more source or more in test"] * named
     assert minimum_clusters_for() == FEWEST_SOURCES
 
