@@ -1,7 +1,7 @@
 """What stands in a configuration file, before anything is made of it, and what is wrong with it.
 
 Owns: a key as it was given (value, spelling, place), how a YAML 1.1 reader would take the spelling, and `Problem` and
-its words.
+its words and hints.
 Must not: know which keys there are.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
-__all__ = ["Given", "Problem", "ProblemKind", "must_be", "shown", "yaml_1_1_reading"]
+__all__ = ["Given", "Problem", "ProblemKind", "hint", "is_number", "must_be", "shown", "yaml_1_1_reading"]
 
 ProblemKind = Literal["unknown", "refused", "contradiction", "value"]
 
@@ -71,6 +72,34 @@ def _base_60(spelling: str) -> int:
     return -total if spelling.startswith("-") else total
 
 
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
+
+
+def hint(value: Any, wanted: str) -> str:
+    """What to write instead, in brackets after "must be `wanted`"; empty where that can't be guessed."""
+    if wanted == "text" and isinstance(value, int | float | date):
+        return f' (write it in quotes: "{value}")'
+    if not isinstance(value, str) or "number" not in wanted:
+        return ""
+    if _GROUPED.fullmatch(value):
+        return f" (write {value.replace(',', '')})"
+    if _COMMA.fullmatch(value):
+        return f" (write {value.replace(',', '.')})"
+    if _BASE_60.fullmatch(value):
+        return f" (to mlx-lm, whose YAML is 1.1, it is {_base_60(value)})"
+    return " (it was read as text; write numbers without quotes)" if is_number(value) else ""
+
+
+def is_number(text: str) -> bool:
+    """Whether a text spells a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 _PLAIN = {
     "int_": "a whole number",
     "float_": "a number",
@@ -78,6 +107,7 @@ _PLAIN = {
     "bool_": "true or false",
     "model_": "a section of `key: value` lines",
     "dict_type": "a section of `key: value` lines",
+    "tuple_type": "a list",
 }
 
 
@@ -91,7 +121,7 @@ def must_be(kind: str, message: str) -> str:
 def shown(value: Any) -> str:
     """A value inside a sentence: short, on one line."""
     try:
-        text = repr(value)
+        text = str(value) if isinstance(value, date) else repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
         text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."

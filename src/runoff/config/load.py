@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from runoff.config.contradictions import contradictions
 from runoff.config.foreign import DONE_WITHOUT, REFUSED, TRANSLATIONS, Translated
-from runoff.config.given import Given, Problem, must_be, shown
+from runoff.config.given import Given, Problem, hint, must_be, shown
 from runoff.config.keys import is_known, may_be_null, nearest_key, opened, takes_numbers_only
 from runoff.config.origins import DEFAULT, Origin, origin_of
 from runoff.config.settings import Settings
@@ -189,10 +189,12 @@ def _take(state: _State, leaf: Given, origin: Origin, given: Mapping[str, Any]) 
     elif is_known(key):
         if value is not None or may_be_null(key):
             _set(state, key, value, origin, key)
+        elif leaf.spelling == "":  # null says so itself
+            state.notes.append(Note(place, key, "has no value, so its default holds"))
     else:
         near = nearest_key(key)
-        hint = f"; did you mean {near}?" if near else "."
-        text = f"unknown key {key}{hint} mlx-lm would ignore it without a word."
+        meant = f"; did you mean {near}?" if near else "."
+        text = f"unknown key {key}{meant} mlx-lm would ignore it without a word."
         plain = near in Settings.model_fields and "." not in key
         state.problem("unknown", place, text, f"{near}: {value}" if plain else "")
 
@@ -249,7 +251,5 @@ def _problem(state: _State, problem: dict[str, Any]) -> Problem:
     message = must_be(str(problem["type"]), str(problem["msg"]))
     if problem["type"] == "missing":
         return Problem("value", place, f"{key} is missing.")
-    hint = ""
-    if isinstance(problem["input"], str) and "number" in message:
-        hint = " (it was read as text; write numbers without quotes)"
-    return Problem("value", place, f"{key} is {shown(problem['input'])}, but must be {message}{hint}.")
+    value = problem["input"]
+    return Problem("value", place, f"{key} is {shown(value)}, but must be {message}{hint(value, message)}.")

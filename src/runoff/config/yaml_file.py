@@ -62,10 +62,7 @@ def read_yaml(text: str, name: str) -> CommentedMap:
     except RecursionError:
         raise ConfigError([f"{name}: is nested too deeply for settings. Is it the right file?"]) from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}" if mark else name
-        problem = "a tab can't indent: use spaces" if "'\\t'" in str(error.problem) else error.problem or "unreadable"
-        raise ConfigError([f"{place}: not valid YAML ({problem})."]) from None
+        raise ConfigError([_syntax_error(error, text, name)]) from None
     except Exception as error:  # ruamel.yaml lets ValueError, AttributeError and others through on odd input
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError([f"{name}: not valid YAML ({reason})."]) from None
@@ -75,6 +72,25 @@ def read_yaml(text: str, name: str) -> CommentedMap:
         kind = "a list" if isinstance(tree, list) else f"a single value ({shown(tree)})"
         raise ConfigError([f"{name}: is {kind}, but must be settings, one `key: value` a line."])
     return tree
+
+
+def _syntax_error(error: MarkedYAMLError, text: str, name: str) -> str:
+    problem, mark = str(error.problem or "unreadable"), error.problem_mark or error.context_mark
+    twice = re.match('found duplicate key "(.*?)" with value', problem)
+    if "simple key" in str(error.context) and error.context_mark:  # the parser notices it a line later
+        mark = error.context_mark
+        line = text.splitlines()[mark.line].strip() if mark.line < len(text.splitlines()) else ""
+        problem = f"`{shown(line)[1:-1]}` is no `key: value`; a space has to follow the colon"
+    elif twice:
+        problem = f"{twice[1]} stands twice, and mlx-lm would take the last in silence; keep one"
+    elif "'\\t'" in problem:
+        problem = "a tab can't stand there: use spaces"
+    elif "mapping values" in problem:
+        problem = "no key can begin here; it is indented too far, or the line before lacks a space after its colon"
+    elif "another document" in problem:
+        problem = "a second document begins here; keep one, without --- or ... between"
+    place = f"{name}:{mark.line + 1}" if mark else name
+    return f"{place}: not valid YAML ({problem})."
 
 
 def keys_in(tree: CommentedMap, text: str, name: str) -> tuple[Given, ...]:

@@ -50,11 +50,15 @@ def test_an_empty_file_is_all_defaults() -> None:
     [
         ("- iters: 5\n- seed: 1", "config: is a list, but must be settings, one `key: value` a line."),
         ("hello", "config: is a single value ('hello'), but must be settings, one `key: value` a line."),
-        ("iters: 5\n  seed: 1", "config:2: not valid YAML (mapping values are not allowed here)."),
-        ("iters: 5\n\tseed: 1", "config:2: not valid YAML (a tab can't indent: use spaces)."),
+        (
+            "iters: 5\n  seed: 1",
+            "config:2: not valid YAML (no key can begin here; it is indented too far, or the line before "
+            "lacks a space after its colon).",
+        ),
+        ("iters: 5\n\tseed: 1", "config:2: not valid YAML (a tab can't stand there: use spaces)."),
         (
             "iters: 5\niters: 6",
-            'config:2: not valid YAML (found duplicate key "iters" with value "6" (original value: "5")).',
+            "config:2: not valid YAML (iters stands twice, and mlx-lm would take the last in silence; keep one).",
         ),
         ("a: *b", "config:1: not valid YAML (found undefined alias 'b')."),
         ("d: 2001-99-99", "config: not valid YAML (month must be in 1..12)."),
@@ -145,8 +149,7 @@ def test_every_problem_is_reported_at_once_with_its_own_line() -> None:
         ("learning_rate: [1]", "config:1: learning_rate is [1], but must be a number."),
         (
             "learning_rate: 'fast'",
-            "config:1: learning_rate is 'fast', but must be a number (it was "
-            "read as text; write numbers without quotes).",
+            "config:1: learning_rate is 'fast', but must be a number.",
         ),
         (
             "optimizer: adafactor\nlearning_rate: 1e-4",
@@ -294,7 +297,7 @@ def test_an_unknown_option_is_named() -> None:
         ),
         ("epochs: 1.0e+300\n", "epochs is 1e+300, but must be at most 100000"),
         ("seed: 99999999999999999999\n", "seed is 99999999999999999999, but must be less than 18446744073709551616"),
-        ("lora_parameters:\n\trank: 8\n", "config:2: not valid YAML (a tab can't indent: use spaces)"),
+        ("lora_parameters:\n\trank: 8\n", "config:2: not valid YAML (a tab can't stand there: use spaces)"),
     ],
 )
 def test_lengths_beyond_counting_and_tabs_are_one_sentence(text: str, sentence: str) -> None:

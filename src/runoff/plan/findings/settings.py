@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runoff.config import ProblemKind, flatten, yaml_1_1_reading
+from runoff.config import Given, ProblemKind, flatten, is_number, takes_numbers_only, yaml_1_1_reading
 from runoff.plan.adapter import adapted_blocks, matches
 from runoff.plan.findings.check import Seen, check, listed
 from runoff.plan.foreign.nouns import as_text
@@ -82,37 +82,49 @@ def value_that_looks_like_another_type(draft: Draft) -> Iterator[Seen]:
     """A value that YAML 1.1 and YAML 1.2 read differently, or a number in quotes.
 
     mlx-lm reads its YAML with PyYAML, which keeps to 1.1: `yes` is true there and text here, `010` is 8 there and 10
-    here, `1:30` is 90 there and text here. `1e-5` is the same number to both.
+    here, `1:30` is 90 there and text here. `1e-5` is the same number to both. Any text is true to mlx-lm, "no" too.
     """
     for given in draft.given:
         other = yaml_1_1_reading(given.spelling) if given.spelling is not None else None
         if other is not None:
             what = f"{given.key}: {given.spelling} is {given.value!r} here and {other!r} to mlx-lm (YAML 1.1)."
-            yield Seen(
-                given.place,
-                what,
-                "The same line is two values.",
-                f"{given.key.rpartition('.')[2]}: {_spelled(draft, given.key, given.value)}",
-            )
-        elif isinstance(given.value, str) and _is_number(given.value) and given.spelling is None:
+            fix = _spelled(draft, given.key, given.value, other)
+            fix = f"{given.key.rpartition('.')[2]}: {fix}" if fix else ""
+            yield Seen(given.place, what, "The same line is two values.", fix)
+        elif isinstance(given.value, str) and _held(draft, given.key) is False:
+            what = f"{given.key} is the text {given.value!r}, which is false here and true to mlx-lm."
+            yield Seen(given.place, what, "Any text is true there.", f"{given.key}: false")
+        elif _is_quoted_number(given) and not _unusable(draft, given.key):
             what = f"{given.key} is the text {given.value!r}, not a number."
             why = "Runoff reads the number in it; mlx-lm computes with the text and stops."
             yield Seen(given.place, what, why, f"{given.key.rpartition('.')[2]}: {given.value}")
 
 
-def _spelled(draft: Draft, key: str, value: object) -> str:
-    """What to write instead: true or false where the setting is one, since "no" in quotes is true to mlx-lm."""
+def _is_quoted_number(given: Given) -> bool:
+    return isinstance(given.value, str) and is_number(given.value) and given.spelling is None
+
+
+def _unusable(draft: Draft, key: str) -> bool:
+    """Whether the value can't be used at all, which is said already."""
+    return any(problem.text.startswith(f"{key} is ") for problem in draft.problems)
+
+
+def _held(draft: Draft, key: str) -> object:
+    """The value that a setting has; None where the settings can't be used."""
     config = draft.facts.config
-    held = None if isinstance(config, Unknown) else flatten(config.settings).get(key)
-    return as_text(held) if isinstance(held, bool) else _plain(value)
+    return None if isinstance(config, Unknown) else flatten(config.settings).get(key)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _spelled(draft: Draft, key: str, value: object, other: object) -> str:
+    """What to write instead: true or false where the setting is one, since "no" in quotes is true to mlx-lm.
+
+    The number that the `other` reader sees where it takes only numbers; nothing where neither value can be used.
+    """
+    if isinstance(held := _held(draft, key), bool):
+        return as_text(held)
+    if isinstance(value, str) and takes_numbers_only(key):
+        return "" if isinstance(other, bool) else _plain(other)
+    return "" if _unusable(draft, key) else _plain(value)
 
 
 def _plain(value: object) -> str:

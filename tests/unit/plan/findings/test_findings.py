@@ -412,6 +412,25 @@ def test_a_test_set_of_few_sources_is_told_before_the_comparison_is(tmp_path: Pa
     assert minimum_clusters_for() == FEWEST_SOURCES
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "fixes"),
+    [
+        ("iters", "1:30", ["iters: 90"]),  # text in quotes would be refused again
+        ("optimizer", "off", [""]),
+        ("mask_prompt", '"no"', ["mask_prompt: false"]),
+        ("grad_checkpoint", "y", []),  # true to both
+        ("iters", '"1e3"', []),  # refused, and said there
+        ("seed", '"7"', ["seed: 7"]),
+    ],
+)
+def test_the_fix_of_a_value_of_two_readings_is_one_that_can_be_used(
+    key: str, value: str, fixes: list[str], tmp_path: Path
+) -> None:
+    case = Case()
+    case.give({key: value})
+    assert [finding.fix for finding in case.look(tmp_path).findings if finding.code == "S107"] == fixes
+
+
 def test_an_empty_section_of_lora_parameters_lacks_everything(tmp_path: Path) -> None:
     case = Case(tool="mlx-lm")
     case.give({"lora_parameters": "{}", "train": "true"})
