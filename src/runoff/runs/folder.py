@@ -19,7 +19,7 @@ from typing import Literal
 from runoff.errors import RunError, disk_error
 from runoff.files import file_hashes, leftovers
 
-__all__ = ["RunFolder", "find_runs", "judge_cache_file", "runs_root", "trunk_folder", "votes_file"]
+__all__ = ["RunFolder", "find_runs", "judge_cache_file", "no_folder", "runs_root", "trunk_folder", "votes_file"]
 
 
 def runs_root() -> Path:
@@ -28,9 +28,22 @@ def runs_root() -> Path:
 
 
 def find_runs(root: Path | None = None) -> list[Path]:
-    """Folders below the root that hold a run, by name."""
+    """Folders below the root that hold a run, by name; none where there is no root yet.
+
+    Raises:
+        RunError: the root is a file.
+    """
     base = root or runs_root()
-    return sorted(path.parent for path in base.glob("*/run.json")) if base.is_dir() else []
+    if base.is_dir():
+        return sorted(path.parent for path in base.glob("*/run.json"))
+    if base.exists():
+        raise no_folder(base)
+    return []
+
+
+def no_folder(root: Path) -> RunError:
+    """The sentence for a root that is a file."""
+    return RunError(f"{root}: is a file, and runs are kept in a folder. Name that one with --runs or $RUNOFF_DIR.")
 
 
 def trunk_folder(root: Path, model_sha256: str, engine: str, dtype: str, boundary: int) -> Path:

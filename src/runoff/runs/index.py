@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runoff.errors import RunError
-from runoff.runs.folder import RunFolder
+from runoff.runs.folder import RunFolder, no_folder
 from runoff.runs.query import parse_where, unknown_key
 from runoff.runs.record import MetricRow
 from runoff.runs.store import Run, load_run
@@ -67,9 +67,11 @@ def open_index(root: Path) -> RunIndex:
     Where the folder is read-only or its disk full, the index is made elsewhere and lasts as long as it is held.
 
     Raises:
-        RunError: the index can't be written there either.
+        RunError: the root is a file, or the index can't be written there either.
     """
     path = root / ".index.sqlite"
+    if root.exists() and not root.is_dir():
+        raise no_folder(root)
     if not root.is_dir():
         return RunIndex(root, path)
     if os.access(root, os.W_OK):

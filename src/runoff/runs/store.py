@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from runoff.errors import RunError, disk_error
 from runoff.files import changed_files, read_json_object, read_jsonl
-from runoff.runs.folder import RunFolder, find_runs, runs_root
+from runoff.runs.folder import RunFolder, find_runs, no_folder, runs_root
 from runoff.runs.record import SCHEMA_VERSION, Identity, MetricRow, PlanRecord
 
 __all__ = ["Run", "create_run", "free_folder", "load_run"]
@@ -96,6 +96,8 @@ def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False)
     except FileNotFoundError:
         return folder
     except NotADirectoryError:
+        if folder.path.parent.is_file():
+            raise no_folder(folder.path.parent) from None
         raise RunError(f"{folder.path}: is a file, so no run can be kept there. Choose another --name.") from None
     except OSError as error:
         raise RunError(f"{folder.path}: can't be read ({error.strerror}). Choose another --name.") from None

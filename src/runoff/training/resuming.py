@@ -42,20 +42,22 @@ def check_resume(run: Run, identity: Identity, plan: PlanRecord, *, extend: bool
     Raises:
         RunError: it is finished, or settings, data or model are not what it was started with.
     """
-    path = run.folder.path
+    path, wanted = run.folder.path, "extended" if extend else "resumed"
     changes = tuple(_changed_settings(_settings_then(run), {**plan.settings, **_processes(identity)}))
     may_change = _FREE | _LENGTH if extend else _FREE
     refused = [str(change) for change in changes if change.key not in may_change]
     refused += _other_material(run.identity, identity)
     if refused:
         stays = " The schedule of a run stays what its first updates followed." if _of_schedule(refused) else ""
+        longer = not extend and all(text.partition(" ")[0] in _LENGTH for text in refused)
+        cure = "Train it longer with --extend" if longer else "Put them back, or start a new run under another --name"
         raise RunError(
-            f"{path}: can't be resumed, since it was started with other values: {', '.join(refused)}.{stays}"
+            f"{path}: can't be {wanted}, since it was started with other values: {', '.join(refused)}.{stays} {cure}."
         )
     if extend:
         _check_longer(run, plan)
     elif run.identity.status == "finished":
-        _check_not_stopped_early(run, "resumed")
+        _check_not_stopped_early(run, wanted)
         raise RunError(
             f"{path}: this run is finished. Train it longer with --extend, or start a new one under another --name."
         )

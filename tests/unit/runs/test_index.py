@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.support.run_folders import Told, make_run
 
 from runoff.errors import RunError
-from runoff.runs import list_runs, load_run
+from runoff.runs import choose_runs, find_runs, free_folder, list_runs, load_run
 from runoff.runs.query import parse_where
 
 
@@ -58,6 +59,17 @@ def test_a_comparison_with_an_unknown_value_is_not_true(root: Path) -> None:
     assert "d" not in names(root, "best_val_loss < 99")
     assert "d" not in names(root, "best_val_loss != 1.5")
     assert names(root, sort="best_val_loss")[-1] == "d"
+
+
+def test_a_root_that_is_a_file_is_said_by_every_command(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("x")
+    for ask in (list_runs, find_runs, partial(load_run, "a"), partial(free_folder, "a"), partial(choose_runs, ["a*"])):
+        with pytest.raises(RunError) as caught:
+            ask(root=path)
+        assert str(caught.value) == (
+            f"{path}: is a file, and runs are kept in a folder. Name that one with --runs or $RUNOFF_DIR."
+        )
 
 
 def test_a_run_whose_process_is_gone_was_killed(root: Path) -> None:

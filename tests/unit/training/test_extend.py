@@ -78,6 +78,9 @@ def test_an_extension_that_is_killed_goes_on_as_one(
     assert run.plan.settings["iters"].value == 24
 
 
+PUT_BACK = " Put them back, or start a new run under another --name."
+
+
 @pytest.mark.parametrize(
     ("now", "says"),
     [
@@ -85,12 +88,12 @@ def test_an_extension_that_is_killed_goes_on_as_one(
         ({"iters": 10}, "--extend trains longer, but iters is 10 and was 20. Set a larger iters."),
         (
             {"iters": 30, "seed": 1},
-            "can't be resumed, since it was started with other values: seed (0 then, 1 now).",
+            "can't be extended, since it was started with other values: seed (0 then, 1 now)." + PUT_BACK,
         ),
         (
             {"iters": 30, "lr_schedule": {"name": "linear_schedule", "arguments": [0.1, 0.01, 12]}},
-            "can't be resumed, since it was started with other values: lr_schedule.arguments ([0.1, 0.01, 8.0] then, "
-            "[0.1, 0.01, 12.0] now). The schedule of a run stays what its first updates followed.",
+            "can't be extended, since it was started with other values: lr_schedule.arguments ([0.1, 0.01, 8.0] then, "
+            "[0.1, 0.01, 12.0] now). The schedule of a run stays what its first updates followed." + PUT_BACK,
         ),
     ],
     ids=["same", "shorter", "seed", "schedule"],
@@ -117,7 +120,8 @@ def test_an_early_stop_is_not_overruled(tiny_model: Path, tiny_data: Path, tmp_p
 def test_resume_alone_still_refuses_another_length(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     fake_train(make_config(tiny_model, tiny_data), "run", tmp_path)
     said = refusal(make_config(tiny_model, tiny_data, iters=30), tmp_path, extend=False, resume=True)
-    assert said == "can't be resumed, since it was started with other values: iters (20 then, 30 now)."
+    assert said.startswith("can't be resumed, since it was started with other values: iters (20 then, 30 now). ")
+    assert said.endswith(" Train it longer with --extend.")
 
 
 def test_what_the_schedule_does_in_the_added_updates_is_said_where_there_is_one(

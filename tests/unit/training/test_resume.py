@@ -250,6 +250,9 @@ def killed(model: Path, data: Path, root: Path, at: int = 9, **settings: Any) ->
     return load_run("run", root).folder
 
 
+PUT_BACK = "Put them back, or start a new run under another --name."
+
+
 @pytest.mark.parametrize(
     ("then", "now", "differs"),
     [
@@ -284,7 +287,8 @@ def test_resuming_with_other_settings_is_refused_with_what_differs(
         fake_train(make_config(tiny_model, tiny_data, **now), "run", tmp_path / "runs", resume=True)
     start = f"{folder.path}: can't be resumed, since it was started with other values: "
     end = " The schedule of a run stays what its first updates followed." if "lr_schedule" in differs else ""
-    assert str(caught.value) == f"{start}{differs}.{end}"
+    cure = "Train it longer with --extend." if differs.startswith("iters") else PUT_BACK
+    assert str(caught.value) == f"{start}{differs}.{end} {cure}"
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
 
 
@@ -307,7 +311,7 @@ def test_resuming_on_other_rows_model_or_tokenizer_is_refused(
     train = tiny_data / "train.jsonl"
     kept = train.read_text("utf-8")
     write_rows(train, [json.loads(line) for line in reversed(kept.splitlines())])
-    assert refusal() == f"{start}the train rows."
+    assert refusal() == f"{start}the train rows. {PUT_BACK}"
     train.write_text(kept.replace('": "', '":   "'), "utf-8")
     valid = (tiny_data / "valid.jsonl").read_text("utf-8")
     (tiny_data / "valid.jsonl").unlink()
@@ -317,12 +321,12 @@ def test_resuming_on_other_rows_model_or_tokenizer_is_refused(
     tokenizer = model / "tokenizer_config.json"
     given = tokenizer.read_text("utf-8")
     tokenizer.write_text(given.replace("<|im_start|>assistant", "<|im_start|>helper"), "utf-8")
-    assert refusal() == f"{start}the tokenizer or chat template."
+    assert refusal() == f"{start}the tokenizer or chat template. {PUT_BACK}"
     tokenizer.write_text(given, "utf-8")
     weights = bytearray((model / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (model / "model.safetensors").write_bytes(weights)
-    assert refusal() == f"{start}the model's weights."
+    assert refusal() == f"{start}the model's weights. {PUT_BACK}"
     weights[-1] ^= 1
     (model / "model.safetensors").write_bytes(weights)
     assert fake_train(config, "run", tmp_path / "runs", resume=True).identity.status == "finished"
