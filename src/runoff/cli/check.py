@@ -68,13 +68,21 @@ def _check(path: Path, options: list[str], tool: str | None) -> Checked:
 
 
 def _local_model(config: Config) -> Path | Unknown:
+    from runoff.errors import ModelError
+    from runoff.models.folder import check_model_folder
     from runoff.models.local import find_local
     from runoff.plan import Unknown
 
     name = config.settings.model
-    return find_local(name) or Unknown(
-        f"the model {name} is not on this machine (to fetch it: runoff model get {name})"
-    )
+    if found := find_local(name):
+        return found
+    path = Path(name).expanduser()
+    if path.is_dir():
+        try:
+            check_model_folder(path)
+        except ModelError as error:
+            return Unknown(str(error).removesuffix("."))
+    return Unknown(f"the model {name} is not on this machine (to fetch it: runoff model get {name})")
 
 
 def _calibrate(configs: list[Path], options: list[str]) -> None:

@@ -32,6 +32,13 @@ class LoraParameters(_Frozen):
         None, description="Layers to adapt, named inside a block (`self_attn.q_proj`). Default: every linear layer."
     )
 
+    @field_validator("keys")
+    @classmethod
+    def _some_keys(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ():
+            raise ValueError("a list of at least one layer (leave it out for every linear layer)")
+        return value
+
 
 class LrSchedule(_Frozen):
     """A learning rate that moves with the optimizer updates (not with the iterations), as in mlx-lm."""

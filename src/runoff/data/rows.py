@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from runoff.config import Settings
+from runoff.data.lines import json_kind, numbered_lines, read_record, wrong_as_a_whole
 from runoff.errors import DataError
 
 __all__ = [
@@ -121,9 +121,11 @@ def load_dataset(settings: Settings) -> Dataset:
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; data names the folder that holds train.jsonl.")
     found = {split: folder / f"{split}.jsonl" for split in SPLITS}
-    if not found["train"].exists():
+    if not (found["train"].exists() or found["train"].is_symlink()):
         raise DataError(_without_train(folder))
-    sets = {split: load_rows(path, settings, split) for split, path in found.items() if path.exists()}
+    sets = {
+        split: load_rows(path, settings, split) for split, path in found.items() if path.exists() or path.is_symlink()
+    }
     return Dataset(sets["train"], sets.get("valid"), sets.get("test"))
 
 
@@ -134,9 +136,12 @@ def load_rows(path: Path, settings: Settings | None = None, name: Split = "test"
         DataError: the first thing that is wrong, with file and line.
     """
     repeated: dict[int, tuple[str, ...]] = {}
+    if whole := wrong_as_a_whole(path):
+        raise DataError(f"{path}: {whole}")
     rows = rows_from_records(_read_records(path, repeated), settings or Settings(), str(path))
     if not rows:
-        raise DataError(f"{path}: is empty. It needs at least one row.")
+        cure = "It needs at least one row." if name == "train" else "Add rows or remove the file."
+        raise DataError(f"{path}: is empty. {cure}")
     return RowSet(name, str(path), tuple(rows), repeated)
 
 
@@ -167,52 +172,6 @@ def _read_records(path: Path, repeated: dict[int, tuple[str, ...]]) -> Iterator[
         if twice:
             repeated[number] = twice
         yield number, record
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1.
-
-    Raises:
-        DataError: there is no such file, or it can't be read.
-    """
-    try:
-        with path.open("rb") as lines:
-            yield from ((number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}).") from None
-
-
-def read_record(raw: bytes, place: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The JSON object of a line, and the keys that stand in one of its objects twice (the last one counts).
-
-    Raises:
-        DataError: it is not UTF-8, not JSON or no object.
-    """
-    repeated: list[str] = []
-
-    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        whole = dict(pairs)
-        if len(whole) < len(pairs):
-            repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        return whole
-
-    try:
-        record = json.loads(raw.rstrip(b"\r\n").decode("utf-8-sig"), object_pairs_hook=made)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{place}: not UTF-8 text (byte {error.start + 1} of the line). Save the file as UTF-8."
-        ) from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
-        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{place}: not JSON ({reason}{column}). Each line must be one JSON object.") from None
-    if not isinstance(record, dict):
-        raise DataError(
-            f'{place}: is a JSON {type(record).__name__}, but must be an object such as {{"messages": [...]}}.'
-        )
-    return record, tuple(dict.fromkeys(repeated))
 
 
 def _row(number: int, record: Mapping[str, Any], settings: Settings, place: str) -> Row:
@@ -263,7 +222,7 @@ def _tools(tools: Any, place: str) -> tuple[Any, ...] | None:
 def _pair(prompt: Any, completion: Any, place: str, *names: str) -> tuple[Mapping[str, Any], ...]:
     for value, name in zip((prompt, completion), names, strict=True):
         if not isinstance(value, str):
-            raise DataError(f"{place}: {name} must be a text, but is {type(value).__name__}.")
+            raise DataError(f"{place}: {name} must be a text, but is {json_kind(value)}.")
     return ({"role": "user", "content": prompt}, {"role": "assistant", "content": completion})
 
 
@@ -275,7 +234,8 @@ def _chat(messages: Any, place: str, field: str) -> tuple[Mapping[str, Any], ...
             raise DataError(f'{place}: message {index} has no role. Write {{"role": ..., "content": ...}}.')
         content = message.get("content")
         if not isinstance(content, str) and not message.get("tool_calls"):
-            raise DataError(f"{place}: message {index} ({message['role']}) has no text as its content.")
+            found = f"{json_kind(content)} as its content" if "content" in message else "no content"
+            raise DataError(f"{place}: message {index} ({message['role']}) has {found}. Write a text.")
     if messages[-1]["role"] != "assistant":
         raise DataError(
             f"{place}: the last message is the {messages[-1]['role']}'s, so there is no answer to learn. "

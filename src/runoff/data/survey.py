@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runoff.config import Settings
+from runoff.data.lines import numbered_lines, read_record
 from runoff.data.rows import (
     SPLITS,
     Dataset,
@@ -19,8 +20,6 @@ from runoff.data.rows import (
     RowSet,
     Split,
     load_rows,
-    numbered_lines,
-    read_record,
     rows_from_records,
 )
 from runoff.errors import DataError
@@ -103,7 +102,7 @@ def _meant(path: Path) -> Split | None:
 def _is_read(path: Path, split: Split) -> bool:
     """Whether it is the split's own file, be it under a name that the disk takes for the same."""
     own = path.with_name(f"{split}.jsonl")
-    return own.exists() and own.samefile(path) and path.name.lower() == own.name
+    return path == own or (path.name.lower() == own.name and own.exists() and own.samefile(path))
 
 
 def _without_splits(folder: Path) -> str:
@@ -120,23 +119,10 @@ def _read(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[Ro
     try:
         return load_rows(path, settings, split), []
     except DataError as error:
-        whole = _wrong_as_a_whole(path) if path.is_file() else ""
-        if whole:
-            return RowSet(split, str(path), ()), [RowProblem("row", str(path), f"{path}: {whole}")]
-        if path.is_file() and path.stat().st_size:
+        alone = str(error).startswith(f"{path}: ")  # it is of the file, not of one of its lines
+        if not alone and path.is_file() and path.stat().st_size:
             return _read_each(path, split, settings)
         return RowSet(split, str(path), ()), [RowProblem("row", str(path), str(error))]
-
-
-def _wrong_as_a_whole(path: Path) -> str:
-    """What one sentence says of the file, where each line would be wrong for the same reason."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "is UTF-16 text. Save the file as UTF-8."
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        return f"is one JSON list, not one object a line. Rename it to {path.stem}.json; runoff data split reads that."
-    return ""
 
 
 def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, list[RowProblem]]:
@@ -152,8 +138,6 @@ def _read_each(path: Path, split: Split, settings: Settings) -> tuple[RowSet, li
         except DataError as error:
             kind: Literal["last message", "row"] = "last message" if _ends_elsewhere(record, settings) else "row"
             problems.append(RowProblem(kind, place, str(error)))
-    if not rows and not problems:
-        problems.append(RowProblem("row", str(path), f"{path}: has blank lines alone. Add rows or remove the file."))
     return RowSet(split, str(path), tuple(rows), repeated), [*problems, *_mixed(path, rows)]
 
 

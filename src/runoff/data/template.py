@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Template, TemplateError, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -83,7 +83,14 @@ def render(
         ModelError: the template refuses these messages, or is broken.
     """
     try:
-        return _compile(source).render(
+        template = _compile(source)
+    except TemplateError as error:
+        line = f"line {error.lineno}: " if isinstance(error, TemplateSyntaxError) else ""
+        raise ModelError(
+            f"the model's chat template is not valid Jinja ({line}{error}). Get the model again."
+        ) from None
+    try:
+        return template.render(
             messages=[_message(message) for message in messages],
             tools=None if tools is None else list(tools),
             documents=None,

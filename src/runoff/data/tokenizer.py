@@ -7,7 +7,6 @@ Owns: text <-> token ids, the end tokens, the identity (hash) of tokenizer and t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runoff.data import template
 from runoff.errors import ModelError
+from runoff.files import read_json_object
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
@@ -92,7 +92,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     try:
         rust = RustTokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises bare Exception
-        raise ModelError(f"{path}: can't be read as a tokenizer ({error}).") from None
+        raise ModelError(f"{path}: can't be read as a tokenizer ({error}). Get the model again.") from None
     rust.no_truncation()
     rust.no_padding()
     config = _json(folder / "tokenizer_config.json")
@@ -107,11 +107,7 @@ _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cl
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error}).") from None
-    return loaded if isinstance(loaded, dict) else {}
+    return read_json_object(path, ModelError) if path.exists() else {}
 
 
 def _token(value: Any) -> str:

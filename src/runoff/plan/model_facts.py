@@ -91,7 +91,7 @@ def read_model_facts(folder: Path) -> ModelFacts:
     if not blocks or not layers:
         raise ModelError(
             f"{folder}: the blocks of this {config.get('model_type', 'unknown')} model can't be recognised "
-            "(no num_hidden_layers in config.json, or no `layers.N.*.weight` tensors)."
+            "(no num_hidden_layers in config.json, or no `layers.N.*.weight` tensors). Use another model."
         )
     return ModelFacts(
         folder=folder,

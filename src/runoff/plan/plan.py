@@ -71,10 +71,7 @@ def make_plan(config: Config, model: ModelFacts, data: DataFacts, machine: Machi
         raise ConfigError(problems)
     trained = data.train.rows - len(data.train.rows_without_target)
     if trained == 0:
-        raise DataError(
-            f"{data.train.place}: no row has a target token within max_seq_length {settings.max_seq_length}. "
-            f"Set max_seq_length: {data.train.longest_tokens}."
-        )
+        raise DataError(_nothing_to_learn(settings, data))
     per_epoch = math.ceil(trained / settings.batch_size)
     if settings.epochs is not None:
         settings = settings.model_copy(update={"iters": max(1, round(settings.epochs * per_epoch))})
@@ -97,6 +94,17 @@ def make_plan(config: Config, model: ModelFacts, data: DataFacts, machine: Machi
         machine=machine or Unknown("nobody looked at the machine"),
     )
     return Plan(config, model, data, adapter, counts, find(Draft(facts)))
+
+
+def _nothing_to_learn(settings: Settings, data: DataFacts) -> str:
+    limit, longest = settings.max_seq_length, data.train.longest_tokens
+    if longest > limit:
+        cure = f"Set max_seq_length: {longest}."
+        return f"{data.train.place}: no row has a target token within max_seq_length {limit}. {cure}"
+    return (
+        f"{data.train.place}: no row has a target token. The answers or texts are empty, or the chat template of "
+        f"{settings.model} leaves them out."
+    )
 
 
 def _schedule(config: Config) -> None:

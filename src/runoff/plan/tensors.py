@@ -49,5 +49,5 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     except OSError as error:
         raise ModelError(f"{path}: can't be read ({error.strerror}).") from None
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(f"{path}: is not a whole safetensors file ({error}).") from None
+        raise ModelError(f"{path}: is not a whole safetensors file ({error}). Copy or download it again.") from None
     return header

@@ -19,7 +19,7 @@ from runoff.engines.adapters.folders import read_adapter, write_mlx, write_peft
 from runoff.engines.base import EngineFacts
 from runoff.engines.parallel import ParallelEngine
 from runoff.engines.ranks import Ranks, open_ranks
-from runoff.errors import ConfigError, EngineError, RunError, RunoffError
+from runoff.errors import ConfigError, EngineError, ModelError, RunError, RunoffError
 from runoff.files import write_json, write_text
 from runoff.models import get_model
 from runoff.plan import (
@@ -70,11 +70,26 @@ def prepare(config: Config, *, say: Callable[[str], None] | None = None) -> Prep
     Raises:
         RunoffError: whatever is wrong with model, data or settings.
     """
-    folder = get_model(config.settings.model, progress=say)
+    with _placed(config, "model"):
+        folder = get_model(config.settings.model, progress=say)
     tokenizer = load_tokenizer(folder)
     encoded = encode_dataset(load_dataset(config.settings), tokenizer, config.settings)
     plan = make_plan(config, read_model_facts(folder), data_facts(encoded), machine_facts(config))
+    if config.settings.resume_adapter_file:  # before the weights are loaded
+        with _placed(config, "resume_adapter_file"):
+            _started_from(Path(config.settings.resume_adapter_file), plan)
     return Prepared(plan, encoded, tokenizer)
+
+
+@contextlib.contextmanager
+def _placed(config: Config, key: str) -> Iterator[None]:
+    """What is wrong with the thing that a setting names, with the line of the setting."""
+    try:
+        yield
+    except (ConfigError, ModelError, RunError) as error:
+        place = config.origin(key).place
+        text = f"{place}: {error}" if place else str(error)
+        raise (ConfigError([text]) if isinstance(error, ConfigError) else type(error)(text)) from None
 
 
 def plan_run(config: Config, *, say: Callable[[str], None] | None = None) -> Plan:
@@ -213,9 +228,7 @@ def _taken_up(
 def _started_from(path: Path, plan: Plan) -> Any:
     spec, parameters = read_adapter(path, plan.model)
     if layout(spec) != layout(plan.adapter):
-        raise ConfigError(
-            [f"resume_adapter_file: {path} has another shape than this run's adapter (kind, rank, blocks or keys)."]
-        )
+        raise ConfigError([f"{path} has another shape than this run's adapter (kind, rank, blocks or keys)."])
     return parameters
 
 

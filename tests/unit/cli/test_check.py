@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +131,15 @@ def test_it_loads_no_tensor_library_and_no_network(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_folder_in_parts_is_not_called_absent(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    (model / "tokenizer.json").unlink()
+    config = tmp_path / "run.yaml"
+    config.write_text(f"model: {model}\ndata: {tiny_data}\n")
+    result = check(str(config), "--json")
+    reasons = [checks["why"] for checks in json.loads(result.output)["not_made"]]
+    assert any(why.startswith(f"{model}: not a whole model folder: tokenizer.json missing;") for why in reasons)
+    assert not any("not on this machine" in why for why in reasons)

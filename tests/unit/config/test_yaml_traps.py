@@ -64,3 +64,10 @@ def test_a_key_without_a_value_is_said_to_keep_its_default() -> None:
     config = parse_config("iters:\nseed: ~\nlr_schedule: null\n")
     assert [str(note) for note in config.notes] == ["config:1: iters: has no value, so its default holds"]
     assert config.settings.iters == 1000
+
+
+def test_no_keys_to_adapt_is_refused() -> None:
+    assert problems("lora_parameters: {keys: []}\n") == [
+        "config:1: lora_parameters.keys is [], but must be a list of at least one layer (leave it out for every linear "
+        "layer)."
+    ]

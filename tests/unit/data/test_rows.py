@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import stat
 from pathlib import Path
@@ -96,15 +97,18 @@ def test_a_turn_may_call_a_tool_instead_of_speaking(tmp_path: Path) -> None:
         ({"messages": ["hello"]}, 'message 1 has no role. Write {"role": ..., "content": ...}.'),
         ({"messages": [USER, {"content": "x"}]}, 'message 2 has no role. Write {"role": ..., "content": ...}.'),
         ({"messages": [{"role": 1, "content": "x"}]}, 'message 1 has no role. Write {"role": ..., "content": ...}.'),
-        ({"messages": [{"role": "user"}, ANSWER]}, "message 1 (user) has no text as its content."),
-        ({"messages": [{"role": "user", "content": [1]}, ANSWER]}, "message 1 (user) has no text as its content."),
+        ({"messages": [{"role": "user"}, ANSWER]}, "message 1 (user) has no content. Write a text."),
+        (
+            {"messages": [{"role": "user", "content": [1]}, ANSWER]},
+            "message 1 (user) has a list as its content. Write a text.",
+        ),
         (
             {"messages": [USER]},
             "the last message is the user's, so there is no answer to learn. Add the assistant's turn or remove the "
             "row.",
         ),
-        ({"prompt": 3, "completion": "x"}, "prompt must be a text, but is int."),
-        ({"prompt": "x", "completion": None}, "completion must be a text, but is NoneType."),
+        ({"prompt": 3, "completion": "x"}, "prompt must be a text, but is a number."),
+        ({"prompt": "x", "completion": None}, "completion must be a text, but is null."),
         ({"text": 3}, "text must be a text."),
         ({"messages": [USER, ANSWER], "tools": 5}, "tools must be a list of JSON objects, one for each function."),
         ({"messages": [USER, ANSWER], "tools": "[]"}, "tools must be a list of JSON objects, one for each function."),
@@ -167,7 +171,50 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
 def test_utf_16_is_named_not_guessed(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes('{"text": "a"}\n'.encode("utf-16"))
-    assert refusal(path) == f"{path}:1: not UTF-8 text (byte 1 of the line). Save the file as UTF-8."
+    assert refusal(path) == f"{path}: is UTF-16 text. Save the file as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (gzip.compress(b'{"text": "a"}\n'), "is no text (packed, or of another kind). Unpack it, or export its rows, "),
+        (b"PAR1\x15\x04", "is no text (packed, or of another kind). "),
+        (b"SQLite format 3\0", "is no text (packed, or of another kind). "),
+        (b'{"text": "a"}\r{"text": "b"}\r', "has lines that end in CR alone. Save the file with line ends of LF."),
+        (b'[{"text": "a"}]', "is one JSON list, not one object a line. Rename it to rows.json; "),
+    ],
+)
+def test_a_file_of_another_kind_is_said_to_be_one(raw: bytes, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(raw)
+    assert refusal(path).startswith(f"{path}: {sentence}")
+
+
+def test_a_split_that_is_a_dead_link_is_not_taken_for_a_split_that_is_not_there(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl", [{"text": "a"}])
+    link = tmp_path / "valid.jsonl"
+    link.symlink_to("elsewhere.jsonl")
+    with pytest.raises(DataError) as caught:
+        load_dataset(Settings(data=str(tmp_path)))
+    assert str(caught.value) == f"{link}: is a link to a file that is not there."
+
+
+def test_a_train_file_of_another_name_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "Training.jsonl", [{"text": "a"}])
+    with pytest.raises(DataError) as caught:
+        load_dataset(Settings(data=str(tmp_path)))
+    assert str(caught.value) == (
+        f"{tmp_path}: has no train.jsonl. Training.jsonl is not read: rename it, if it has one JSON object a line."
+    )
+
+
+def test_an_empty_valid_file_can_be_removed_and_an_empty_train_file_not(tmp_path: Path) -> None:
+    path = tmp_path / "valid.jsonl"
+    path.write_text("")
+    with pytest.raises(DataError, match=r"valid\.jsonl: is empty\. Add rows or remove the file\.$"):
+        load_rows(path, None, "valid")
+    with pytest.raises(DataError, match=r"valid\.jsonl: is empty\. It needs at least one row\.$"):
+        load_rows(path, None, "train")
 
 
 def test_a_line_separator_inside_a_text_does_not_end_the_row(tmp_path: Path) -> None:

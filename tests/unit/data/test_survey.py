@@ -59,7 +59,7 @@ def test_blank_lines_alone_and_a_link_to_itself_are_said(tmp_path: Path) -> None
     told = [problem.text for problem in survey(tmp_path, Settings()).problems]
     assert told == [
         f"{tmp_path}/train.jsonl: can't be read (Too many levels of symbolic links).",
-        f"{tmp_path}/valid.jsonl: has blank lines alone. Add rows or remove the file.",
+        f"{tmp_path}/valid.jsonl: is empty. Add rows or remove the file.",
     ]
 
 

@@ -149,7 +149,7 @@ def test_the_date_in_a_prompt_is_the_same_tomorrow() -> None:
     ("source", "sentence"),
     [
         ("{{ raise_exception('Roles must alternate') }}", "refuses these messages (Roles must alternate)."),
-        ("{% for %}", "refuses these messages (Expected an expression, got 'end of statement block')."),
+        ("{% for %}", "is not valid Jinja (line 1: Expected an expression, got 'end of statement block'). Get the "),
         ("{{ messages.append(1) }}", "refuses these messages ("),
         ("{{ ''.__class__.__mro__ }}", "refuses these messages ("),
         ("{{ 'a' + 1 }}", 'breaks on these messages (TypeError: can only concatenate str (not "int") to str).'),

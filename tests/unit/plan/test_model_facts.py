@@ -114,7 +114,7 @@ def test_blocks_that_cannot_be_recognised(model: Path, blocks: object) -> None:
         read_model_facts(model)
     assert str(caught.value) == (
         f"{model}: the blocks of this llama model can't be recognised (no num_hidden_layers in config.json, or no "
-        "`layers.N.*.weight` tensors)."
+        "`layers.N.*.weight` tensors). Use another model."
     )
 
 

@@ -63,7 +63,7 @@ def test_a_file_that_is_none(tmp_path: Path, header: object, data: bytes, why: s
     path = written(tmp_path / "x.safetensors", header, data)
     with pytest.raises(ModelError) as caught:
         read_header(path)
-    assert str(caught.value) == f"{path}: is not a whole safetensors file ({why})."
+    assert str(caught.value) == f"{path}: is not a whole safetensors file ({why}). Copy or download it again."
 
 
 @pytest.mark.parametrize("content", [b"", b"1234567", b"\xff" * 8, b"\xff" * 4096, struct.pack("<Q", 99_999_999)])

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written(
     (tmp_path / "runs").write_text("a file where the runs should go")
     with pytest.raises(RunError) as caught:
         fake_train(make_config(tiny_model, tiny_data), "run", tmp_path / "runs")
-    assert str(caught.value).startswith(f"{tmp_path / 'runs' / 'run'}: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'runs'}: is a file")
     assert "\n" not in str(caught.value)
 
 
@@ -192,8 +192,7 @@ def test_a_start_that_is_missing_or_of_another_shape_leaves_no_run(
     given: dict[str, Any] = {"model": tiny_model, "data": tiny_data}
     assert str(missing) in refusal(ModelError, tmp_path, **given, resume_adapter_file=str(missing))
     assert refusal(ConfigError, tmp_path, **given, resume_adapter_file=str(tmp_path / "given")) == (
-        f"resume_adapter_file: {tmp_path / 'given'} has another shape than this run's adapter "
-        "(kind, rank, blocks or keys)."
+        f"config:1: {tmp_path / 'given'} has another shape than this run's adapter (kind, rank, blocks or keys)."
     )
 
 

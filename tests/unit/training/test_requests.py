@@ -13,15 +13,15 @@ from tests.support.runs import chat_row, fake_train, make_config, make_data, wri
 from tests.support.tiny import make_tiny_model
 
 from runoff.config import load_config
-from runoff.errors import ConfigError, DataError, ModelError
-from runoff.training import prepare
+from runoff.errors import ConfigError, DataError, ModelError, RunoffError
+from runoff.training import plan_run, prepare
 
 
 def test_a_missing_model(tiny_data: Path, tmp_path: Path) -> None:
     model = tmp_path / "no" / "such" / "model"
     assert refusal(ModelError, tmp_path, model=model, data=tiny_data) == (
-        f'model "{model}": there is no such folder or file; give a model folder, a .gguf file, a Hugging Face id such '
-        'as "HuggingFaceTB/SmolLM2-135M-Instruct", or "smollm2-135m".'
+        f'config:1: model "{model}": there is no such folder or file; give a model folder, a .gguf file, a Hugging '
+        'Face id such as "HuggingFaceTB/SmolLM2-135M-Instruct", or "smollm2-135m".'
     )
 
 
@@ -31,7 +31,7 @@ def test_no_network_and_no_model(tiny_data: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     sentence = refusal(ModelError, tmp_path, model=Path("nobody/no-such-model-of-runoffs-tests"), data=tiny_data)
-    assert sentence.startswith('model "nobody/no-such-model-of-runoffs-tests": ')
+    assert sentence.startswith('config:1: model "nobody/no-such-model-of-runoffs-tests": ')
     assert sentence.endswith("or give a model folder or a .gguf file.")
 
 
@@ -66,7 +66,7 @@ def test_a_model_cut_short_by_an_interrupted_copy(tiny_model: Path, tiny_data: P
     os.truncate(weights, size - 10)
     assert refusal(ModelError, tmp_path, model=model, data=tiny_data) == (
         f"{weights}: is not a whole safetensors file (it has {size - 10} bytes, but should have {size}: an "
-        "interrupted copy?)."
+        "interrupted copy?). Copy or download it again."
     )
 
 
@@ -92,6 +92,24 @@ def test_a_chat_template_that_refuses_a_row_names_file_and_row(tmp_path: Path) -
     )
 
 
+def test_a_template_that_writes_no_answer_is_not_called_a_matter_of_length(tiny_data: Path, tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model", template="always the same")
+    assert refusal(DataError, tmp_path, model=model, data=tiny_data) == (
+        f"{tiny_data / 'train.jsonl'}: no row has a target token. The answers or texts are empty, or the chat template "
+        f"of {model} leaves them out."
+    )
+
+
+def test_an_adapter_to_start_from_is_looked_at_before_the_weights(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    for path, says in ((tmp_path / "nowhere", "there is no such adapter"), (tiny_data, "holds no adapter")):
+        config = make_config(tiny_model, tiny_data, resume_adapter_file=str(path))
+        with pytest.raises(RunoffError) as caught:
+            plan_run(config)
+        assert str(caught.value).startswith(f"config:1: {path}: {says}"), caught.value
+
+
 def test_data_that_is_no_folder(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     missing = tmp_path / "nowhere"
     assert refusal(DataError, tmp_path, model=tiny_model, data=missing) == (
@@ -110,15 +128,15 @@ def test_data_that_is_no_folder(tiny_model: Path, tiny_data: Path, tmp_path: Pat
 
 GOOD = json.dumps(chat_row(1)).encode()
 CASES: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "{file}: is empty. It needs at least one row."),
-    "only blank lines": (b"\n  \n\n", "{file}: is empty. It needs at least one row."),
+    "empty": (b"", "{file}: is empty. {cure}"),
+    "only blank lines": (b"\n  \n\n", "{file}: is empty. {cure}"),
     "not JSONL": (
         b"[\n" + GOOD + b"\n]\n",
-        "{file}:1: not JSON (Expecting value, column 2). Each line must be one JSON object.",
+        "{file}: is one JSON list, not one object a line. Rename it to {file.stem}.json; runoff data split reads that.",
     ),
     "a JSON list a line": (
-        b"[1, 2]\n",
-        '{file}:1: is a JSON list, but must be an object such as {{"messages": [...]}}.',
+        GOOD + b"\n[1, 2]\n",
+        '{file}:2: is a list, but must be an object such as {{"messages": [...]}}.',
     ),
     "broken line 37": (
         (GOOD + b"\n") * 36 + GOOD[:-1] + b"\n" + GOOD + b"\n",
@@ -147,7 +165,8 @@ CASES: dict[str, tuple[bytes, str]] = {
 def test_bad_rows(tiny_model: Path, tiny_data: Path, tmp_path: Path, content: bytes, sentence: str, split: str) -> None:
     file = tiny_data / f"{split}.jsonl"
     file.write_bytes(content)
-    expected = sentence.format(file=file, column=len(GOOD))
+    cure = "It needs at least one row." if split == "train" else "Add rows or remove the file."
+    expected = sentence.format(file=file, column=len(GOOD), cure=cure)
     assert refusal(DataError, tmp_path, model=tiny_model, data=tiny_data) == expected
 
 

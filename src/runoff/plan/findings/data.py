@@ -90,6 +90,7 @@ def rows_without_target(draft: Draft) -> Iterator[Seen]:
     for name, facts in _splits(draft):
         if facts.rows_without_target:
             numbers = facts.rows_without_target
+            longer = facts.longest_tokens > draft.settings.max_seq_length
             yield Seen(
                 draft.place("max_seq_length"),
                 f"{count_of(len(numbers), f'{name} row')} of {facts.rows:,} {'has' if len(numbers) == 1 else 'have'} "
@@ -97,7 +98,7 @@ def rows_without_target(draft: Draft) -> Iterator[Seen]:
                 f"target token within {draft.settings.max_seq_length:,} tokens (rows {listed(numbers)}) and "
                 f"{'is' if len(numbers) == 1 else 'are'} left out.",
                 "mlx-lm would divide by 0 there and save NaN.",
-                f"max_seq_length: {facts.longest_tokens}",
+                f"max_seq_length: {facts.longest_tokens}" if longer else "write an answer, or remove the rows",
             )
 
 

@@ -108,10 +108,40 @@ def field_beside_those_that_are_read(draft: Draft) -> Iterator[Seen]:
     )
 
 
+@check("D333", "warning")
+def splits_of_two_forms(draft: Draft) -> Iterator[Seen]:
+    """The training rows are plain text and the held-out rows chats, or the other way round.
+
+    A loss on them is then of a form that was never trained, and says little of the training.
+    """
+    train = draft.rows.split("train")
+    for split in draft.rows.splits:
+        if train and (split.text_rows == split.rows) != (train.text_rows == train.rows):
+            forms = ("plain text", "chats") if split.text_rows == split.rows else ("chats", "plain text")
+            what = f"The {split.name} rows are {forms[0]}, and those of {train.place} are {forms[1]}."
+            why = "Their loss is of a form that is not trained."
+            yield Seen(split.place, what, why, "write both in one form")
+
+
+@check("D334", "warning")
+def message_without_text(draft: Draft) -> Iterator[Seen]:
+    """A message before the last one is empty or white space: the answer is trained on as one to nothing."""
+    yield from _seen(
+        draft,
+        "empty message",
+        "has an empty {what} message",
+        "have an empty {what} message",
+        "The turn is written out with nothing in it.",
+        "write the message, or remove the row",
+    )
+
+
 CHECKS = (
     chat_without_a_question,
     two_turns_of_one_role,
     role_that_no_template_knows,
     key_that_stands_twice,
     field_beside_those_that_are_read,
+    splits_of_two_forms,
+    message_without_text,
 )

@@ -222,6 +222,11 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda case: case.rows["valid"][3].update(system="Be kind."),
         "has a field system that is not read (valid",
     ),
+    "D333": (
+        lambda case: case.rows.update(valid=[{"text": "So it is.", "source": "x"}]),
+        "The valid rows are plain text",
+    ),
+    "D334": (turns(4, QUESTION | {"content": " "}), "1 row has an empty user message (train row 5)."),
     "M401": (machine(memory_bytes=10**6), "the machine has 1.0 MB"),
     "M402": (machine(free_disk_bytes=1000), "4 checkpoints take"),
     "M403": (
@@ -325,7 +330,7 @@ def test_a_file_that_the_tool_carries_out_has_no_finding_of_it(tmp_path: Path) -
 
 SCHEDULE_KEYS = ("arguments", "warmup", "warmup_init")
 PASTED = {**{key: f"lr_schedule.{key}" for key in SCHEDULE_KEYS}, "keys": "lora_parameters.keys"}
-NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", "D335", *(f"D{code}" for code in range(324, 333))}
+NOT_SETTINGS = {"D306", "D309", "D310", "D319", "D321", "D322", *(f"D{code}" for code in range(324, 336))}
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code[0] in "SCD" and code not in NOT_SETTINGS])
