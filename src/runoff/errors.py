@@ -78,4 +78,9 @@ def disk_error(error: OSError, path: Path, what: str) -> RunoffError:
         return RunError(f"{path}: the disk is full, so {what} could not be written. Free some space and run it again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RunError(f"{path}: not writable, so {what} could not be written. Choose another folder.")
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        file = next((above for above in path.parents if above.is_file()), path)  # where the folder should be
+        return RunError(f"{file}: is a file, so {what} could not be written below it. Choose another folder.")
+    if error.errno == errno.EISDIR:
+        return RunError(f"{path}: is a folder, so {what} could not be written in its place. Choose another name.")
     return RunError(f"{path}: {what} could not be written ({error.strerror or error}).")

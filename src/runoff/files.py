@@ -167,6 +167,8 @@ def read_json_object(path: Path, error: type[RunoffError]) -> dict[str, Any]:
         body = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise
+    except NotADirectoryError as problem:  # there is a file where its folder should be, so it isn't there either
+        raise FileNotFoundError(str(problem)) from None
     except (OSError, ValueError, RecursionError) as problem:
         raise error(f"{path}: can't be read as JSON ({problem}).") from None
     if not isinstance(body, dict):

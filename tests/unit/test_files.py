@@ -81,7 +81,9 @@ def test_a_folder_that_cannot_be_made_is_a_sentence_too(tmp_path: Path) -> None:
     path = tmp_path / "taken" / "inside" / "file"
     with pytest.raises(RunError) as caught:
         write_bytes(path, b"")
-    assert str(caught.value) == f"{path}: file could not be written (Not a directory)."
+    assert str(caught.value) == (
+        f"{tmp_path / 'taken'}: is a file, so file could not be written below it. Choose another folder."
+    )
 
 
 def test_numbers_that_json_does_not_know_are_written_by_name(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def command(
     loaded = [load_run(run, root) for run in choose_runs(runs or [], where=where, root=root)]
     comparison = compare(loaded, margin=margin, replicates=replicates, baseline=baseline)
     finished = report(comparison, verdict(comparison, _aim(aim)))
-    print_report(finished, brief=brief and out is not None)
+    print_report(finished, brief=brief)
     if out is not None:
         paths = write_report(finished, out, tables=[name.strip() for name in tables.split(",") if name.strip()])
         say("Report: " + ", ".join(str(path) for path in paths))

@@ -22,8 +22,12 @@ def _data() -> None:
 def split(
     files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, CSV or Markdown files of questions and answers.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, valid.jsonl, test.jsonl, manifest.json.")],
-    valid: Annotated[float, typer.Option("--valid", help="Share of the rows for validation, 0 to 1.")] = 0.1,
-    test: Annotated[float, typer.Option("--test", help="Share of the rows for the test, 0 to 1.")] = 0.1,
+    valid: Annotated[
+        float, typer.Option("--valid", min=0.0, max=1.0, help="Share of the rows for validation, 0 to 1.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option("--test", min=0.0, max=1.0, help="Share of the rows for the test, 0 to 1.")
+    ] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draw that decides which groups are held out.")] = 0,
     source: Annotated[
         str | None, typer.Option("--source", help="Field that names a row's source; default: source, group, video, ...")

@@ -12,6 +12,7 @@ __all__ = ["command"]
 
 
 def command(
+    context: typer.Context,
     runs: Annotated[list[str], typer.Argument(help="Run names, or paths of run folders.")],
     test: Annotated[
         Path | None,
@@ -24,7 +25,7 @@ def command(
         ),
     ] = False,
     questions: Annotated[
-        int, typer.Option("--questions", help="Test questions to answer at most, with --generate.")
+        int, typer.Option("--questions", min=1, help="Test questions to answer at most, with --generate.")
     ] = 100,
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="YAML of your own prompts with checks, with --generate.")
@@ -78,10 +79,18 @@ def command(
     the exit code is 1.
     """
     from runoff.cli.evaluation_tables import show_evaluations
+    from runoff.cli.idle import refuse_idle
     from runoff.cli.loading import loaded_runs
     from runoff.cli.output import say
     from runoff.evaluation import Answering, evaluate
 
+    for given, needed, names in (
+        (answers, "--generate", ("questions", "prompts", "measures", "temperature", "sampled")),
+        (judge, "--judge", ("judge_model", "judge_questions", "judge_offline")),
+        (harness, "--harness", ("harness_limit",)),
+    ):
+        if not given:
+            refuse_idle(context, needed, names)
     wanted = Answering(
         questions,
         temperature=temperature,

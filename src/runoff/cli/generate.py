@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 
 def command(
+    context: typer.Context,
     runs: Annotated[list[str], typer.Argument(help="Run names, or paths of run folders.")],
     prompts: Annotated[
         str, typer.Option("--prompts", "-p", help="A .jsonl file of rows, a .yaml file of prompts, or one question.")
@@ -50,12 +51,15 @@ def command(
     import json
 
     from runoff.cli.evaluation_tables import show_answers
+    from runoff.cli.idle import refuse_idle
     from runoff.cli.loading import loaded_runs
     from runoff.cli.output import say
     from runoff.engines.generation import Sampling
     from runoff.evaluation import generate_answers
     from runoff.files import jsonl, write_bytes
 
+    if temperature == 0:
+        refuse_idle(context, "--temperature above 0", ("top_p", "seed"))
     speak = _to_stderr if as_json else say
     loaded = loaded_runs(runs, root, speak)
     answers = generate_answers(loaded, prompts, Sampling(max_tokens, temperature, top_p, seed), say=speak)

@@ -49,6 +49,7 @@ def command(
     """Import runs trained elsewhere."""
     from runoff.importers import import_runs
 
+    _refuse_own(paths)
     report = import_runs(
         paths,
         name=name,
@@ -61,6 +62,22 @@ def command(
     _show_files(report.files, everything=dry_run)
     for imported in report.imported:
         _show_run(imported)
+
+
+def _refuse_own(paths: Sequence[Path]) -> None:
+    """A run of Runoff's, or a folder of them, read as another tool's would lose all but its adapter.
+
+    Raises:
+        ImportFailed: one of the paths is that.
+    """
+    from runoff.errors import ImportFailed
+    from runoff.runs import RunFolder, find_runs
+
+    for path in paths:
+        if RunFolder(path).identity.is_file():
+            raise ImportFailed(f"{path}: is a run already. To see it: runoff show {path}.")
+        if path.is_dir() and find_runs(path):
+            raise ImportFailed(f"{path}: holds runs already. To see them: runoff runs --runs {path}.")
 
 
 def _columns(given: list[str] | tuple[()]) -> dict[str, str]:

@@ -87,6 +87,9 @@ def run() -> None:
         if isinstance(error, OSError) and error.errno in _DISK:
             _drop_output()
             _fail(str(disk_error(error, Path(error.filename or "the output"), "it")), 2)
+        if isinstance(error, OSError) and error.errno in _NAMES:
+            name = visible(str(error.filename or "a name"))
+            _fail(f"{name[:80]}{'...' * (len(name) > 80)}: no file can have this name ({error.strerror}).", 2)
         if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _UNMAPPED in str(error)):
             _fail(f"out of memory ({error or 'Python'}). Close other programs, or raise the limit (ulimit -v).", 2)
         if "RUNOFF_DEBUG" not in os.environ:
@@ -97,6 +100,7 @@ def run() -> None:
 _UNMAPPED = "failed to map segment"
 """What the loader says of a library that memory has no room for."""
 
+_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 

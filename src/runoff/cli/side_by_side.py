@@ -11,6 +11,7 @@ __all__ = ["command"]
 
 
 def command(
+    context: typer.Context,
     runs: Annotated[list[str], typer.Argument(help="Run names, or paths of run folders.")],
     prompts: Annotated[
         str | None,
@@ -36,12 +37,15 @@ def command(
     Those of runoff evaluate --generate, or the answers to --prompts; the prompts on which the runs disagree most
     come first.
     """
+    from runoff.cli.idle import refuse_idle
     from runoff.cli.loading import loaded_runs
     from runoff.cli.output import print_report, say
     from runoff.evaluation.side_by_side import gather_prompted, gather_stored, side_by_side
     from runoff.report import write_report
     from runoff.report.side_by_side import side_by_side_report
 
+    if prompts is None:
+        refuse_idle(context, "--prompts", ("max_tokens",))
     loaded = loaded_runs(runs, root, say)
     gathered = gather_prompted(loaded, prompts, max_tokens=max_tokens, say=say) if prompts else gather_stored(loaded)
     found = side_by_side(gathered, against=against)

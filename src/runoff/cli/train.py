@@ -41,12 +41,18 @@ def command(
         raise ConfigError(["--overwrite deletes the run that --resume and --extend go on with: leave one of them out."])
     launched = launched_by(os.environ)
     if launched and launched[1] > 0:  # the first process speaks for all
-        train(load_config(config, override or ()), name or config.stem, root=runs, resume=resume, extend=extend)
+        train(
+            load_config(config, override or ()),
+            config.stem if name is None else name,
+            root=runs,
+            resume=resume,
+            extend=extend,
+        )
         return
     if resume or extend:  # before anything is loaded or counted
-        load_run(name or config.stem, runs)
+        load_run(config.stem if name is None else name, runs)
     else:
-        free_folder(name or config.stem, runs, overwrite=overwrite)
+        free_folder(config.stem if name is None else name, runs, overwrite=overwrite)
     loaded = load_config(config, override or ())
     for note in loaded.notes:
         say(str(note))
@@ -55,7 +61,7 @@ def command(
     with TrainingView() as view:
         run = train(
             loaded,
-            name or config.stem,
+            config.stem if name is None else name,
             root=runs,
             resume=resume,
             extend=extend,

@@ -20,7 +20,7 @@ from runoff.data.duplicates import NEAR, Pair, clusters, near_duplicates
 from runoff.data.readers import Record, read_records
 from runoff.data.rows import SPLITS, Row, Split, rows_from_records
 from runoff.errors import DataError
-from runoff.files import jsonl, write_bytes, write_json
+from runoff.files import json_bytes, jsonl, write_files
 
 __all__ = ["Splitting", "split_files", "split_records"]
 
@@ -50,13 +50,21 @@ def split_files(
     taken = [name for name in (*(f"{split}.jsonl" for split in SPLITS), "manifest.json") if (out / name).exists()]
     if taken:
         raise DataError(f"{out}: has {', '.join(taken)} already. Choose another --out, so that no old split is lost.")
+    twice = next(
+        (path for at, path in enumerate(paths) if path.resolve() in {one.resolve() for one in paths[:at]}), None
+    )
+    if twice is not None:
+        raise DataError(f"{twice}: is named twice, so every row would count twice. Name it once.")
     records = [record for path in paths for record in read_records(path, source_key)]
+    if source_key is not None and all(record.source is None for record in records):
+        raise DataError(f"--source {source_key}: no row has this field. Name one that the rows have, or leave it out.")
     done = split_records(records, valid=valid, test=test, seed=seed)
     files = {split: jsonl(_line(record) for record in rows) for split, rows in done.splits.items() if rows}
-    for split, content in files.items():
-        write_bytes(out / f"{split}.jsonl", content)
     asked = {"valid": valid, "test": test, "seed": seed, "source_key": source_key}
-    write_json(out / "manifest.json", _manifest(paths, files, done, asked))
+    manifest = json_bytes(_manifest(paths, files, done, asked))
+    write_files(
+        {**{out / f"{split}.jsonl": content for split, content in files.items()}, out / "manifest.json": manifest}
+    )
     return done
 
 

@@ -6,6 +6,7 @@ Owns: the sentence for each thing that is wrong. Must not: render or generate.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from runoff.evaluation.suite import load_prompts, prompt_text
 __all__ = ["Asked", "read_asked"]
 
 _ENDINGS = (".jsonl", ".yaml", ".yml")
+_FILE_NAME = re.compile(r"\S+\.(txt|json|csv|tsv|md|ndjson)", re.IGNORECASE)
+"""What nobody asks a model."""
+
 _ROW = '{"messages": [{"role": "user", "content": ...}]} or {"prompt": ...}'
 
 
@@ -44,6 +48,8 @@ def read_asked(given: str) -> tuple[Asked, ...]:
     path = Path(given)
     is_file = len(given) < 4096 and "\n" not in given and path.is_file()
     if not is_file and not given.strip().endswith(_ENDINGS):
+        if _FILE_NAME.fullmatch(given):
+            raise DataError(f"{given}: no such file. Prompts are a .jsonl or .yaml file, or one question.")
         if not given.strip():
             raise DataError("the prompt is empty. Write a question, or name a .jsonl or .yaml file.")
         return (Asked("question", None, ({"role": "user", "content": given},)),)

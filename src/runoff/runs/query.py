@@ -62,6 +62,8 @@ def unknown_key(option: str, key: str, known: Sequence[str]) -> RunError:
     """The sentence for a name that no run has, with the nearest one."""
     close = difflib.get_close_matches(key, [*known, "run"], n=1)
     hint = f"did you mean {close[0]}?" if close else "`runoff show RUN` lists what a run has."
+    if option == "--where" and not close:
+        hint = f"a text stands in quotes ('{key}'), and `runoff show RUN` lists what a run has."
     return RunError(f"{option}: no run has {key}; {hint}")
 
 
