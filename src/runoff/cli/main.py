@@ -86,7 +86,7 @@ def run() -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             _drop_output()
-            _fail(str(disk_error(error, Path(error.filename or "the output"), "it")), 2)
+            _fail(_disk_sentence(error), 2)
         if isinstance(error, OSError) and error.errno in _NAMES:
             name = visible(str(error.filename or "a name"))
             _fail(f"{name[:80]}{'...' * (len(name) > 80)}: no file can have this name ({error.strerror}).", 2)
@@ -102,6 +102,14 @@ _UNMAPPED = "failed to map segment"
 
 _NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _disk_sentence(error: OSError) -> str:
+    """Where nobody said whether it was read or written."""
+    path = Path(error.filename or "the output")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{path}: {error.strerror}. Check who may read and write there."
+    return str(disk_error(error, path, "it"))
 
 
 def _open_streams() -> None:

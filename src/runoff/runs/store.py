@@ -5,6 +5,8 @@ Owns: run names, and what is said of a folder that holds no run or half of one. 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +88,8 @@ def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False)
     """The folder that a new run of this name would have; changes nothing.
 
     Raises:
-        RunError: the name can't be a folder's, is taken, or (with `overwrite`) is not a run's or is being written.
+        RunError: the name can't be a folder's, is taken, or (with `overwrite`) is not a run's or is being written; or
+            the folder can't be made.
     """
     if not _NAME.fullmatch(name):
         raise RunError(f"{name!r} can't be a run name: use letters, digits, dots, dashes and underscores, at most 100.")
@@ -94,6 +97,7 @@ def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False)
     try:
         found = folder.holds()
     except FileNotFoundError:
+        _refuse_unwritable(folder.path)
         return folder
     except NotADirectoryError:
         if folder.path.parent.is_file():
@@ -112,6 +116,13 @@ def free_folder(name: str, root: Path | None = None, *, overwrite: bool = False)
         with folder.lock():
             pass
     return folder
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Before the model is loaded rather than after."""
+    above = next((parent for parent in path.absolute().parents if parent.exists()), path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise disk_error(OSError(errno.EACCES, "Permission denied"), path, "the run folder")
 
 
 def load_run(name_or_path: str | Path, root: Path | None = None) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from tests.support.run_folders import make_run, random_losses
 from tests.support.runs import chat_row, make_data, write_rows
 from typer.testing import CliRunner
 
-from runoff.cli.main import app
+import runoff.runs
+from runoff.cli.main import app, run
 from runoff.errors import RunoffError
 
 
@@ -119,3 +121,18 @@ def test_a_run_in_the_place_of_an_adapter_is_refused_with_its_adapter(root: Path
     make_data(tmp_path / "data")
     said = refused("adapter", "convert", root / "a" / "run.json", tmp_path / "out", "--to", "mlx")
     assert said.startswith(f"{root / 'a' / 'run.json'}: has no adapter_config.json")
+
+
+def test_what_may_not_be_read_is_not_called_unwritable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "data/train.jsonl")
+
+    monkeypatch.setattr(runoff.runs, "load_run", refuse)
+    monkeypatch.setattr(sys, "argv", ["runoff", "show", "a", "--runs", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said == "runoff: data/train.jsonl: Permission denied. Check who may read and write there.\n"

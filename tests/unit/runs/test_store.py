@@ -328,3 +328,21 @@ def test_a_root_that_is_not_writable_is_said(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path / 'a'}: not writable, so the run folder could not be written. Choose another folder."
     )
+
+
+def test_a_root_that_is_not_writable_is_said_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`os.access` is asked, since the tests may run as somebody who may write anywhere."""
+    asked: list[Path] = []
+
+    def access(path: Path, mode: int) -> bool:
+        asked.append(path)
+        return not mode & os.W_OK
+
+    monkeypatch.setattr(os, "access", access)
+    path = tmp_path / "deep" / "runs" / "a"
+    with pytest.raises(RunError) as caught:
+        free_folder("a", path.parent)
+    assert str(caught.value) == f"{path}: not writable, so the run folder could not be written. Choose another folder."
+    assert asked == [tmp_path]
