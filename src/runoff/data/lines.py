@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from runoff.errors import DataError
 
-__all__ = ["json_kind", "numbered_lines", "read_record", "wrong_as_a_whole"]
+__all__ = ["json_kind", "numbered_lines", "read_record", "repeated", "wrong_as_a_whole"]
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"PAR1")
 """How gzip, zip, zstd and Parquet files begin."""
@@ -63,13 +63,11 @@ def read_record(raw: bytes, place: str) -> tuple[Mapping[str, Any], tuple[str, .
     Raises:
         DataError: it is not UTF-8, not JSON or no object.
     """
-    repeated: list[str] = []
+    twice: list[str] = []
 
     def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        whole = dict(pairs)
-        if len(whole) < len(pairs):
-            repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        return whole
+        twice.extend(repeated(pairs))
+        return dict(pairs)
 
     try:
         record = json.loads(raw.rstrip(b"\r\n").decode("utf-8-sig"), object_pairs_hook=made)
@@ -83,7 +81,14 @@ def read_record(raw: bytes, place: str) -> tuple[Mapping[str, Any], tuple[str, .
         raise DataError(f"{place}: not JSON ({reason}{column}). Each line must be one JSON object.") from None
     if not isinstance(record, dict):
         raise DataError(f'{place}: is {json_kind(record)}, but must be an object such as {{"messages": [...]}}.')
-    return record, tuple(dict.fromkeys(repeated))
+    return record, tuple(dict.fromkeys(twice))
+
+
+def repeated(pairs: Sequence[tuple[str, Any]]) -> list[str]:
+    """The keys of a JSON object that stand in it more than once."""
+    if len(pairs) == len(dict(pairs)):
+        return []
+    return [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
 
 
 def json_kind(value: Any) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runoff.data.lines import json_kind, repeated
 from runoff.data.rows import SOURCE_KEYS
 from runoff.errors import DataError
 
@@ -178,18 +179,24 @@ _READERS: dict[str, Callable[[str, Path], Iterator[tuple[str, Mapping[str, Any]]
 
 
 def _parsed(text: str, place: str) -> Any:
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if twice := repeated(pairs):
+            raise DataError(f"{place}: has the key {twice[0]} twice in one object. Rename or remove one of the two.")
+        return dict(pairs)
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=made)
     except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        reason = "nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            line = f"line {error.lineno}, " if "\n" in text.strip() else ""
+            reason = f"{error.msg}, {line}column {error.colno}"
         raise DataError(f"{place}: not JSON ({reason}).") from None
 
 
 def _object(raw: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(raw, dict):
-        raise DataError(
-            f"{place}: is a JSON {type(raw).__name__}, but must be an object with a question and an answer."
-        )
+        raise DataError(f"{place}: is {json_kind(raw)}, but must be an object with a question and an answer.")
     return raw
 
 

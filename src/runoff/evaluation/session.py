@@ -14,7 +14,7 @@ from typing import Any
 from runoff.data import Tokenizer, load_tokenizer
 from runoff.engines import Base, Engine, Vector, open_base
 from runoff.engines.adapters.folders import read_adapter
-from runoff.errors import RunError, RunoffError
+from runoff.errors import ModelError, RunError, RunoffError
 from runoff.models import recorded_model
 from runoff.plan import AdapterSpec, ModelFacts, read_model_facts
 from runoff.runs import Run, RunFolder, trunk_folder
@@ -159,7 +159,10 @@ def _taken_on_trust(run: Run, lead: Run) -> Iterator[str]:
 
 
 def _base_of(run: Run, say: Callable[[str], None]) -> ModelFacts:
-    return read_model_facts(recorded_model(run.identity.model, progress=say))
+    try:
+        return read_model_facts(recorded_model(run.identity.model, progress=say))
+    except ModelError as error:
+        raise ModelError(f"{run.name}: its base can't be had. {error}") from None
 
 
 def adapter_sha256(folder: RunFolder) -> str:

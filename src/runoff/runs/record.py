@@ -90,8 +90,16 @@ class Value:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        return cls(body["value"], Origin(body["origin"], body.get("place"), body.get("why")), body.get("declared"))
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError: it has no value or no origin.
+            TypeError: its origin is no text.
+        """
+        origin = Origin(body["origin"], body.get("place"), body.get("why"))
+        if not (type(origin.kind) is str and type(origin.place) in _TEXT and type(origin.why) in _TEXT):
+            raise TypeError(f"an origin is {origin!r:.200}")
+        return cls(body["value"], origin, body.get("declared"))
 
 
 @dataclass(frozen=True)
@@ -119,9 +127,16 @@ class PlanRecord:
         return cls(
             {key: Value.from_json(value) for key, value in body["settings"].items()},
             {key: Value.from_json(value) for key, value in body["counts"].items()},
-            tuple(Finding(**finding) for finding in body.get("findings", ())),
+            tuple(_finding(finding) for finding in body.get("findings", ())),
             tuple(body.get("notes", ())),
         )
+
+
+def _finding(body: Mapping[str, Any]) -> Finding:
+    odd = next((key for key, value in body.items() if not isinstance(value, str)), None)
+    if odd is not None:
+        raise TypeError(f"a finding's {odd} is {body[odd]!r:.80}")
+    return Finding(**body)
 
 
 def plan_record(plan: Plan) -> PlanRecord:
@@ -197,7 +212,11 @@ class MetricRow:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`; fields of newer versions are passed over, nan and inf come by name."""
+        """The inverse of `to_json`; fields of newer versions are passed over, nan and inf come by name.
+
+        Raises:
+            TypeError: it has no kind, or a text where a number belongs.
+        """
         if not body.keys() <= _METRIC_FIELDS:
             body = {key: value for key, value in body.items() if key in _METRIC_FIELDS}
         named = {
@@ -205,10 +224,20 @@ class MetricRow:
             for key, value in body.items()
             if key != "text" and type(value) is str and value in _NAMED
         }
+        for key, value in body.items():
+            if type(value) not in _KINDS.get(key, _NUMERIC) and key not in named:
+                raise TypeError(f"{key} is {value!r:.80}")
         return cls(**{**body, **named} if named else body)
 
 
 _METRIC_FIELDS = frozenset(MetricRow.__slots__)
+_NUMERIC: frozenset[type] = frozenset({int, float, type(None)})
+_TEXT: frozenset[type] = frozenset({str, type(None)})
+_KINDS: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("kind", "text", "place"), _TEXT),
+    **dict.fromkeys(("rounding", "others"), frozenset({dict})),
+}
+"""What a field of a metric row may be, where it is no number."""
 _NAMED = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 

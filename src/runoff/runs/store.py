@@ -48,13 +48,11 @@ class Run:
         """All rows in the order in which they were written."""
         if not self.folder.metrics.exists():
             return ()
-        rows = []
-        for body in read_jsonl(self.folder.metrics):
-            try:
-                rows.append(MetricRow.from_json(body))
-            except TypeError:
-                raise RunError(f"{self.folder.metrics}: a row has no kind or no iteration. Restore the file.") from None
-        return tuple(rows)
+        bodies = read_jsonl(self.folder.metrics)
+        try:
+            return tuple(map(MetricRow.from_json, bodies))
+        except (TypeError, AttributeError) as error:
+            raise RunError(f"{self.folder.metrics}: a row is not as Runoff writes it ({error}). Restore it.") from None
 
     @cached_property
     def edited(self) -> tuple[str, ...]:
@@ -144,8 +142,15 @@ def load_run(name_or_path: str | Path, root: Path | None = None) -> Run:
     try:
         return Run(folder, Identity.model_validate(identity), PlanRecord.from_json(_read(folder.plan)))
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        problem = str(error).splitlines()[0]
-        raise RunError(f"{folder.path}: run.json or plan.json is not as Runoff writes it ({problem}).") from None
+        problem = _first(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+        said = f"{folder.path}: run.json or plan.json is not as Runoff writes it ({problem}). Restore it."
+        raise RunError(said) from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong with run.json."""
+    found = error.errors()[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
 
 
 def _locate(name: str, root: Path) -> Path:
@@ -181,5 +186,7 @@ def _no_run(path: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return read_json_object(path, RunError)
+    except RunError as error:
+        raise RunError(f"{error} Restore it, or delete the folder.") from None
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is half a run (it has no {path.name}).") from None

@@ -143,3 +143,22 @@ def test_markdown_question_without_an_answer_is_not_dropped(tmp_path: Path) -> N
     path.write_text("## One?\n\n## Two?\n\nYes.\n", "utf-8")
     with pytest.raises(DataError, match="answer is empty"):
         read_records(path)
+
+
+def test_broken_json_comes_with_line_and_column(tmp_path: Path) -> None:
+    lines, whole = tmp_path / "rows.jsonl", tmp_path / "rows.json"
+    lines.write_text('{"q": "a", "a": "b"}\n{"q": a}\n')
+    whole.write_text('[\n {"q": "a",\n  "a" "b"}\n]\n')
+    for path, place in ((lines, f"{lines}:2: not JSON (Expecting value, column 7)."), (whole, f"{whole}: not JSON (")):
+        with pytest.raises(DataError) as caught:
+            read_records(path)
+        assert str(caught.value).startswith(place)
+    assert "line 3, column 7" in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_refused_before_it_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": "a", "q": "c", "a": "b"}\n')
+    with pytest.raises(DataError) as caught:
+        read_records(path)
+    assert str(caught.value) == f"{path}:1: has the key q twice in one object. Rename or remove one of the two."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -226,3 +227,14 @@ def test_a_record_that_names_no_base(runs: list[Run]) -> None:
     identity(lambda body: body.update(model={}))(runs[0].folder.path)
     with pytest.raises(ModelError, match="names no base model; import the run again with --set model=NAME"):
         evaluate([load_run(runs[0].folder.path)], base=FakeBase())
+
+
+def test_a_base_that_is_gone_is_said_with_the_run_that_wants_it(runs: list[Run]) -> None:
+    gone = str(runs[0].folder.path / "no-model")
+    model = {**runs[0].identity.model, "folder": gone, "name": gone}
+    moved = dataclasses.replace(runs[0], identity=runs[0].identity.model_copy(update={"model": model}))
+    with pytest.raises(ModelError) as caught:
+        evaluate([moved], base=FakeBase())
+    assert str(caught.value).startswith(
+        f'good: its base can\'t be had. model "{gone}": there is no such folder or file;'
+    )

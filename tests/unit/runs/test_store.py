@@ -224,13 +224,17 @@ def test_a_newer_record_says_to_upgrade(tmp_path: Path, version: object) -> None
         (IDENTITY, {"settings": {"seed": 5}, "counts": {}}),
         (IDENTITY, {"settings": [], "counts": {}}),
         (IDENTITY, PLAN | {"findings": [{"colour": "red"}]}),
+        (IDENTITY, {"settings": {"seed": {"value": 0, "origin": [1]}}, "counts": {}}),
+        (IDENTITY, PLAN | {"findings": [dict.fromkeys(("code", "level", "place", "what", "why", "fix"), 1)]}),
     ],
 )
 def test_a_record_that_is_not_as_runoff_writes_it(tmp_path: Path, identity: Any, plan: Any) -> None:
     folder = a_run(tmp_path, identity=identity, plan=plan)
     said = sentence("a", tmp_path)
     assert said.startswith(f"{folder.path}: run.json or plan.json is not as Runoff writes it (")
+    assert said.endswith("). Restore it.")
     assert "\n" not in said
+    assert "validation error" not in said
 
 
 @pytest.mark.parametrize(("text", "why"), [("{", "can't be read as JSON ("), ("[]", "must be a JSON object.")])
@@ -266,8 +270,10 @@ def test_metrics_that_are_damaged_in_the_middle_are_named_with_the_line(tmp_path
             f"{folder.metrics}:2: not a JSON object. The file was damaged; restore it or remove the line."
         )
     folder.metrics.write_bytes(b"{}\n")
-    with pytest.raises(RunError, match="a row has no kind or no iteration"):
-        _ = load_run("a", tmp_path).metrics
+    for text in ("{}", '{"kind": "train", "iteration": "x"}', '{"kind": "train", "nats_per_target_token": [1]}'):
+        folder.metrics.write_text(f"{text}\n")
+        with pytest.raises(RunError, match=r"metrics\.jsonl: a row is not as Runoff writes it \(.*\)\. Restore it\.$"):
+            _ = load_run("a", tmp_path).metrics
 
 
 def test_numbers_that_json_does_not_know_come_back_as_numbers(tmp_path: Path) -> None:
