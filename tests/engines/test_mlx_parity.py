@@ -127,7 +127,7 @@ def test_first_losses_equal_mlx_lms_own(name: str, tiny: Path, tmp_path: Path, m
     """One file, `mlx_lm.lora` and ours with each departure of docs/training.md switched back: 20 reported losses."""
     data = make_data(tmp_path / "data", train=12, valid=0)
     given = {"model": str(tiny), "data": str(data), "train": True, "batch_size": 2, "num_layers": 3, "seed": 7}
-    given |= FILES[name] | {"resume_adapter_file": str(tmp_path / "start/adapters.safetensors"), "val_batches": 0}
+    given |= FILES[name] | {"val_batches": 0}
     path = tmp_path / "run.yaml"
     path.write_text(json.dumps(given))
     config = load_config(path)
@@ -135,6 +135,7 @@ def test_first_losses_equal_mlx_lms_own(name: str, tiny: Path, tmp_path: Path, m
     engine = open_any("mlx", tiny).attach(ready.plan.adapter)
     start = initial_parameters(engine.slots, engine.parameters(), 0)
     write_mlx(tmp_path / "start", ready.plan.adapter, start, str(tiny), ready.plan.model.blocks)
+    path.write_text(json.dumps(given | {"resume_adapter_file": str(tmp_path / "start/adapters.safetensors")}))
 
     theirs = train_with_mlx_lm(path, tmp_path / "adapters", monkeypatch)
     ours = train_with_our_engine(engine, start, config.settings, ready.data.train)

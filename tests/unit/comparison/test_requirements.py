@@ -67,6 +67,17 @@ def test_a_run_that_nobody_measured_does_not_take_away_what_another_failed(tmp_p
     assert ("broken" in comparison.evidence.measures) is not third
 
 
+def test_measures_taken_in_different_ways_gate_each_run_by_itself(tmp_path: Path) -> None:
+    """They are held against no other run's, but what a run failed against its base it has failed."""
+    good, bad = (
+        replace(made_measure("broken", share, half=0.01, higher_is_better=False), taken={"temperature": temperature})
+        for share, temperature in ((0.0, 0.0), (0.5, 0.7))
+    )
+    comparison = compared(tmp_path, bad, others=(good,))
+    assert [(one.label, one.status) for one in required(comparison.evidence)] == [("a", "failed"), ("b", "passed")]
+    assert (verdict(comparison).ship, comparison.evidence.measures) == ("b", {})
+
+
 def test_what_was_not_measured_gates_nothing_and_is_said(tmp_path: Path) -> None:
     comparison = compared(tmp_path)
     assert required(comparison.evidence) == ()

@@ -30,7 +30,7 @@ def _seen(draft: Draft, kind: Oddity, one: str, many: str, why: str, fix: str = 
         yield Seen(place, f"{count_of(len(some), 'row')} {verb} ({rows}).", why.format(what=what), fix)
 
 
-@check("D328", "warning")
+@check("D329", "warning")
 def chat_without_a_question(draft: Draft) -> Iterator[Seen]:
     """A chat has no user message: its answer is trained on as one to nothing, and at use a question always comes first.
 
@@ -46,7 +46,7 @@ def chat_without_a_question(draft: Draft) -> Iterator[Seen]:
     )
 
 
-@check("D329", "warning")
+@check("D330", "warning")
 def two_turns_of_one_role(draft: Draft) -> Iterator[Seen]:
     """A chat has two user messages in a row, or two of the assistant's.
 
@@ -63,7 +63,7 @@ def two_turns_of_one_role(draft: Draft) -> Iterator[Seen]:
     )
 
 
-@check("D330", "warning")
+@check("D331", "warning")
 def role_that_no_template_knows(draft: Draft) -> Iterator[Seen]:
     """A message has a role other than system, user, assistant or a tool's (such as ShareGPT's human).
 
@@ -79,7 +79,7 @@ def role_that_no_template_knows(draft: Draft) -> Iterator[Seen]:
     )
 
 
-@check("D331", "warning")
+@check("D332", "warning")
 def key_that_stands_twice(draft: Draft) -> Iterator[Seen]:
     """A JSON object holds a key twice. Readers of JSON take the last one and drop the first without a word."""
     yield from _seen(
@@ -92,7 +92,7 @@ def key_that_stands_twice(draft: Draft) -> Iterator[Seen]:
     )
 
 
-@check("D332", "warning")
+@check("D333", "warning")
 def field_beside_those_that_are_read(draft: Draft) -> Iterator[Seen]:
     """A row of one format also has a field of another (text beside messages), or a system prompt of its own.
 
@@ -108,7 +108,7 @@ def field_beside_those_that_are_read(draft: Draft) -> Iterator[Seen]:
     )
 
 
-@check("D333", "warning")
+@check("D334", "warning")
 def splits_of_two_forms(draft: Draft) -> Iterator[Seen]:
     """The training rows are plain text and the held-out rows chats, or the other way round.
 
@@ -123,7 +123,7 @@ def splits_of_two_forms(draft: Draft) -> Iterator[Seen]:
             yield Seen(split.place, what, why, "write both in one form")
 
 
-@check("D334", "warning")
+@check("D335", "warning")
 def message_without_text(draft: Draft) -> Iterator[Seen]:
     """A message before the last one is empty or white space: the answer is trained on as one to nothing."""
     yield from _seen(

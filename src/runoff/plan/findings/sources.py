@@ -150,7 +150,7 @@ def rows_without_a_source(draft: Draft) -> Iterator[Seen]:
             )
 
 
-@check("D335", "warning")
+@check("D328", "warning")
 def few_test_sources(draft: Draft) -> Iterator[Seen]:
     """The test set has fewer than 6 sources, so a comparison on it can name no winner.
 

@@ -207,26 +207,26 @@ CASES: dict[str, tuple[Change, str]] = {
     "D325": (rows_of("valid", row(200, "video 1")), "1 of the 4 sources of valid is in train too (video 1)"),
     "D326": (without_sources(), "None of 52 rows names its source"),
     "D327": (without_sources(1, 2), "2 of 40 rows name no source"),
-    "D335": (
+    "D328": (
         rows_of("test", *(row(number, f"video {number}") for number in range(200, 205))),
         "5 rows of test are from 5",
     ),
-    "D328": (
+    "D329": (
         lambda case: case.rows["train"][4]["messages"].pop(0),
         "1 row is a chat without a user message (train row 5)",
     ),
-    "D329": (turns(4, QUESTION, QUESTION), "1 row has two user messages in a row (train row 5)"),
-    "D330": (turns(4, QUESTION | {"role": "human"}, QUESTION), "1 row has a message of the role human (train row 5)"),
-    "D331": (repeated_key, "1 row has the key messages twice in one object (train row 41)"),
-    "D332": (
+    "D330": (turns(4, QUESTION, QUESTION), "1 row has two user messages in a row (train row 5)"),
+    "D331": (turns(4, QUESTION | {"role": "human"}, QUESTION), "1 row has a message of the role human (train row 5)"),
+    "D332": (repeated_key, "1 row has the key messages twice in one object (train row 41)"),
+    "D333": (
         lambda case: case.rows["valid"][3].update(system="Be kind."),
         "has a field system that is not read (valid",
     ),
-    "D333": (
+    "D334": (
         lambda case: case.rows.update(valid=[{"text": "So it is.", "source": "x"}]),
         "The valid rows are plain text",
     ),
-    "D334": (turns(4, QUESTION | {"content": " "}), "1 row has an empty user message (train row 5)."),
+    "D335": (turns(4, QUESTION | {"content": " "}), "1 row has an empty user message (train row 5)."),
     "M401": (machine(memory_bytes=10**6), "the machine has 1.0 MB"),
     "M402": (machine(free_disk_bytes=1000), "4 checkpoints take"),
     "M403": (
@@ -380,7 +380,7 @@ def test_odd_rows_are_placed_at_their_line_and_grouped_by_what_is_odd(tmp_path: 
     case = Case()
     for number, role in ((6, "human"), (2, "bot"), (9, "human")):
         turns(number, QUESTION | {"role": role}, QUESTION)(case)
-    found = [one for one in case.look(tmp_path).findings if one.code == "D330"]
+    found = [one for one in case.look(tmp_path).findings if one.code == "D331"]
     assert [(one.place, one.what) for one in found] == [
         (f"{tmp_path}/data/train.jsonl:3", "1 row has a message of the role bot (train row 3)."),
         (f"{tmp_path}/data/train.jsonl:7", "2 rows have a message of the role human (train row 7, train row 10)."),
@@ -396,7 +396,7 @@ def test_tool_calls_and_their_replies_are_no_odd_turns(tmp_path: Path) -> None:
     }
     reply = {"role": "tool", "content": "3"}
     turns(4, {"role": "system", "content": "x"}, QUESTION, called, reply, reply)(case)
-    assert {"D328", "D329", "D330"} & codes(case, tmp_path) == set()
+    assert {"D329", "D330", "D331"} & codes(case, tmp_path) == set()
 
 
 def test_a_word_for_false_is_mended_to_false_and_not_to_text(tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_a_test_set_of_few_sources_is_told_before_the_comparison_is(tmp_path: Pa
     case.rows["test"] = [row(number, f"video {number // 2}") for number in range(200, 210)]
     if not named:
         without_sources()(case)
-    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D335"]
+    found = [finding for finding in case.look(tmp_path).findings if finding.code == "D328"]
     assert [finding.fix for finding in found] == ["rows of 1 more source or more in test"] * named
     assert minimum_clusters_for() == FEWEST_SOURCES
 
