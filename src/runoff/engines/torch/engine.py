@@ -1,7 +1,6 @@
 """The torch engine: transformers' model code and PEFT's adapter layers, or the lean pass where it gives the same.
 
-Owns: splitting a base into trunk and top, forward and backward. Must not: know runs, settings or files of
-adapters. The trunk (the blocks below the lowest adapted one) never changes, gets no gradient, and can be kept.
+Owns: putting adapters in and out of a base, forward and backward. Must not: know runs, settings or files of adapters.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from runoff.engines.forked import RowScore, forks_as_rows
 from runoff.engines.generation import Decoder
 from runoff.engines.recent import Recent
 from runoff.engines.seeds import Seeds
-from runoff.engines.torch.arrays import forked_targets, from_array, packed_targets, to_array
+from runoff.engines.torch.arrays import forked_targets, packed_targets
 from runoff.engines.torch.decoder import TorchDecoder
 from runoff.engines.torch.full import OwnBlocks, lean_with, own_blocks, own_tensor
 from runoff.engines.torch.head import head_of, log_chances, ranked_nats, summed_nats, token_nats
@@ -34,8 +33,9 @@ from runoff.engines.torch.lean_decoder import Reader
 from runoff.engines.torch.openings import Opening, after, read, rows_behind
 from runoff.engines.torch.peft import adapter_tensor, inject
 from runoff.engines.torch.recognized import Unrecognized, recognize
-from runoff.engines.torch.views import above, below, final_states, recomputed
-from runoff.engines.trunk import OPENINGS, TrunkStates, open_states, states_key
+from runoff.engines.torch.trunk import Trunk
+from runoff.engines.torch.views import above, final_states, recomputed
+from runoff.engines.trunk import OPENINGS
 from runoff.plan import AdapterSpec, FullSpec, LoraSpec, Slot, layout
 
 __all__ = ["TorchBase", "TorchEngine"]
@@ -50,10 +50,8 @@ class TorchBase:
         self.dtype = dtype
         self.lean, self._notes = _lean_blocks(model) if lean else (None, ())
         self.head = head_of(model)
-        self.reader = Reader(self.lean, self.embedded, self._final_logits) if self.lean else None
-        self.states: TrunkStates | None = None
-        self._boundary = 0
-        self._openings: Recent[Opening] = Recent(OPENINGS)
+        self.trunk = Trunk(self.inner, model.config.vocab_size, device, self.lean)
+        self.reader = Reader(self.lean, self.trunk.embedded, self._final_logits) if self.lean else None
         self._own_blocks = tuple(self.blocks)
         self._adapters: list[TorchEngine] = []
         self._active: TorchEngine | None = None
@@ -95,24 +93,7 @@ class TorchBase:
 
     def share_trunk(self, lowest_block: int, *, budget_bytes: int, folder: Path | None = None) -> str:
         """Split the model below `lowest_block`, if the split gives what the whole gives."""
-        if lowest_block <= 0:
-            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self.states is None or lowest_block != self._boundary:
-            if self.lean is None and not self._splits_at(lowest_block):
-                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
-            self._boundary, self._openings = lowest_block, Recent(OPENINGS)
-            self.states = open_states(budget_bytes, folder)
-        return f"Trunk cache on: the {lowest_block} lowest of {len(self.blocks)} blocks are computed once for each row."
-
-    def _splits_at(self, boundary: int) -> bool:
-        ids = torch.arange(16, device=self.device)[None] % self.model.config.vocab_size
-        with torch.no_grad():
-            whole = final_states(self.inner, ids)
-            try:
-                parts = final_states(above(self.inner, boundary, final_states(below(self.inner, boundary), ids)), ids)
-            except Exception:  # whatever a foreign architecture trips over when its lower blocks stand still
-                return False
-        return bool(torch.equal(whole, parts))
+        return self.trunk.share(lowest_block, budget_bytes=budget_bytes, folder=folder)
 
     def peak_memory_bytes(self) -> int | None:
         """Peak of the device's memory, or of the process on a CPU."""
@@ -126,8 +107,9 @@ class TorchBase:
     def hidden(self, batch: Batch, lowest_block: int) -> torch.Tensor:
         """Final hidden states (rows, width, d) under the active adapter; from the trunk if it ends below that."""
         inner = self.inner
-        if start := self.boundary(lowest_block):
-            inner = above(inner, start, self._boundary_states(batch))
+        if start := self.trunk.serving(lowest_block):
+            rows = [self.trunk.states(Forked(example)) for example in batch.examples]
+            inner = above(inner, start, nn.utils.rnn.pad_sequence(rows, batch_first=True))
         return final_states(inner, self._ids(batch))
 
     def packed(self, batch: Batch, lowest_block: int) -> tuple[torch.Tensor, Rows]:
@@ -135,57 +117,17 @@ class TorchBase:
         assert self.lean is not None
         rows = self.lean.rows(batch.lengths - batch.shared, batch.shared)
         parts = list(zip(batch.examples, batch.shared, strict=True))
-        if start := self.boundary(lowest_block):
-            states = torch.cat([self._row_states(Forked(example))[before:] for example, before in parts])
+        if start := self.trunk.serving(lowest_block):
+            states = torch.cat([self.trunk.states(Forked(example))[before:] for example, before in parts])
         else:
-            states = self.embedded(np.concatenate([example.ids[before:] for example, before in parts]))
+            states = self.trunk.embedded(np.concatenate([example.ids[before:] for example, before in parts]))
         return self.lean.forward(states, rows, range(start, lowest_block), {}), rows
-
-    def boundary(self, lowest_block: int) -> int:
-        """Up to where the trunk serves an adapter that begins at this block."""
-        return self._boundary if self._boundary <= lowest_block else 0
-
-    def states_at(self, start: int, forked: Forked) -> torch.Tensor:
-        """Packed states (tokens, d) of a row with its forks behind it: the trunk's, or those before all blocks."""
-        return self._row_states(forked) if start else self.embedded(forked.ids)
-
-    def embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
-        """(tokens, d): what the first block is given."""
-        with torch.no_grad():
-            return final_states(below(self.inner, 0), torch.from_numpy(ids).to(self.device, torch.long)[None])[0]
 
     def _final_logits(self, states: torch.Tensor) -> torch.Tensor:
         return self.head.logits(self.inner.norm(states))
 
     def _ids(self, batch: Batch) -> torch.Tensor:
         return torch.from_numpy(batch.ids).to(self.device, torch.long)
-
-    def _boundary_states(self, batch: Batch) -> torch.Tensor:
-        """States below the boundary, each row's by itself: kept ones are then the same as fresh ones to the bit."""
-        rows = [self._row_states(Forked(example)) for example in batch.examples]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True)
-
-    def _row_states(self, forked: Forked) -> torch.Tensor:
-        opening = forked.opening if self.lean else 0
-        key = states_key(forked, opening)
-        kept = self.states.get(key) if self.states else None
-        if kept is not None:
-            return from_array(kept).to(self.device)
-        with torch.no_grad():
-            states = self._fresh_states(forked, opening)
-        if self.states is not None:
-            self.states.put(key, to_array(states))
-        return states
-
-    def _fresh_states(self, forked: Forked, opening: int) -> torch.Tensor:
-        lean, span = self.lean, range(self._boundary)
-        if lean is None:
-            ids = torch.from_numpy(forked.ids).to(self.device, torch.long)[None]
-            return final_states(below(self.inner, self._boundary), ids)[0]
-        begin, own = self.embedded(forked.ids).tensor_split([opening])
-        before = self._openings.get(forked.ids[:opening].tobytes(), lambda: read(lean, begin, span, {}))
-        states = after(lean, own, rows_behind(lean, forked, opening), span, {}, before)
-        return torch.cat([before.states, states])
 
     def activate(self, engine: TorchEngine) -> None:
         """Make one adapter (for the bare base: none) the one that computes; PEFT passes over layers without it."""
@@ -308,8 +250,10 @@ class TorchEngine:
 
     def _behind_opening(self, forked: Forked) -> torch.Tensor:
         """What the last block gives of a row and its forks, (tokens, d), by the lean pass; the opening left out."""
-        lean, start, opening = self._lean(), self.base.boundary(self._lowest_block), forked.opening
-        span, states = range(start, len(lean.blocks)), self.base.states_at(start, forked)
+        lean, trunk, opening = self._lean(), self.base.trunk, forked.opening
+        start = trunk.serving(self._lowest_block)
+        states = trunk.states(forked) if start else trunk.embedded(forked.ids)
+        span = range(start, len(lean.blocks))
         key = start, forked.ids[:opening].tobytes()
         before = self._openings.get(key, lambda: read(lean, states[:opening], span, self._patches))
         return after(lean, states[opening:], rows_behind(lean, forked, opening), span, self._patches, before)
@@ -336,7 +280,7 @@ class TorchEngine:
     def decoder(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Decoder:
         """Start to continue these prompts."""
         if self.base.reader is not None:
-            boundary = self.base.boundary(self._lowest_block)
+            boundary = self.base.trunk.serving(self._lowest_block)
             return self.base.reader.decoder(prompts, self._lean(), self._patches, boundary)
         self._evaluating()
         return TorchDecoder(self.base.model, prompts, self.base.device)
