@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ from runoff.engines.mlx import trunk  # noqa: E402
 from runoff.engines.mlx.engine import MlxBase, MlxEngine  # noqa: E402
 from runoff.engines.mlx.lanes import Lanes  # noqa: E402
 from runoff.engines.mlx.memory import Memory  # noqa: E402
-from runoff.engines.mlx.trunk import Trunk  # noqa: E402
 
 COMMON = 40
 ALIKE = starting_alike(COMMON, 61, 55, 70, first_target=30)  # targets among what is shared, too
@@ -37,8 +37,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def opened(folder: Path, lanes: int = 1, *, checkpointing: bool = False, **spec: Any) -> MlxEngine:
     base = open_any("mlx", folder)
     assert isinstance(base, MlxBase)
-    base.lanes = Lanes(tuple(mx.new_stream(mx.cpu) for _ in range(lanes)))
-    base.trunk = Trunk(base.inner, 259, base.lanes)
+    base = MlxBase(base.model, mx.float32, Lanes(tuple(mx.new_stream(mx.cpu) for _ in range(lanes))))
     engine = base.attach(spec_for(folder, **spec), checkpointing=checkpointing)
     trained(engine)
     return engine
@@ -175,6 +174,21 @@ def test_rows_are_dealt_in_order(count: int, lanes: int, sizes: list[int]) -> No
     parts = Lanes(tuple(mx.new_stream(mx.cpu) for _ in range(lanes))).parts(rows)
     assert [len(part) for part in parts] == sizes
     assert [row for part in parts for row in part] == rows
+
+
+@pytest.mark.parametrize(("threads", "told"), [(1, None), (2, "1000")])
+def test_mlx_orders_the_parts_by_turns_where_there_are_several(
+    threads: int, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runoff.engines.mlx import lanes as place
+
+    if mx.default_device().type != mx.DeviceType.cpu:
+        pytest.skip("a GPU has one stream")
+    monkeypatch.setenv("MLX_BFS_MAX_WIDTH", "")  # so that it is taken back
+    monkeypatch.delenv("MLX_BFS_MAX_WIDTH")
+    monkeypatch.setattr(place, "_threads", lambda: threads)
+    assert len(Lanes.on_this_device().streams) == threads
+    assert os.environ.get("MLX_BFS_MAX_WIDTH") == told
 
 
 def test_products_get_their_share_of_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:

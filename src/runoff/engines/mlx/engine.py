@@ -50,12 +50,12 @@ class Part(NamedTuple):
 class MlxBase:
     """An mlx_lm model; implements `runoff.engines.base.Base`."""
 
-    def __init__(self, model: Any, dtype: mx.Dtype, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: Any, dtype: mx.Dtype, lanes: Lanes, notes: tuple[str, ...] = ()) -> None:
         self.model = model
+        self.lanes = lanes
         self._notes = notes
         self.inner = model.model
         self.head = own_head(model)
-        self.lanes = Lanes.on_this_device()
         self.trunk = Trunk(self.inner, model.args.vocab_size, self.lanes)
         self._dtype = dtype
         self._active: MlxEngine | None = None

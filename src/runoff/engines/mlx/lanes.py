@@ -18,6 +18,10 @@ import mlx.core as mx
 
 __all__ = ["Lanes", "fast_blas"]
 
+WIDE = "1000"
+"""Operations that MLX may order breadth first. With its own 20 it orders one part after the other, and since at most ten
+operations wait at a time, the second stream would stand still until the first is done."""
+
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
@@ -30,9 +34,11 @@ class Lanes:
 
     @classmethod
     def on_this_device(cls) -> Lanes:
-        """As many as the BLAS library has threads, or as there are cores."""
-        on_cpu = mx.default_device().type == mx.DeviceType.cpu
-        return cls(tuple(mx.new_stream(mx.cpu) for _ in range(_threads() if on_cpu else 0)))
+        """As many as the BLAS library has threads, or as there are cores. To be made before anything is evaluated."""
+        threads = _threads() if mx.default_device().type == mx.DeviceType.cpu else 0
+        if threads > 1:
+            os.environ.setdefault("MLX_BFS_MAX_WIDTH", WIDE)
+        return cls(tuple(mx.new_stream(mx.cpu) for _ in range(threads)))
 
     def parts(self, items: Sequence[Part]) -> list[Sequence[Part]]:
         """Neighbours stay together, in order; as many parts as there are streams, but none empty."""

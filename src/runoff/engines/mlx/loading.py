@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model, maybe_set_recommended_wired_limit
 
 from runoff.engines.mlx.engine import MlxBase
-from runoff.engines.mlx.lanes import fast_blas
+from runoff.engines.mlx.lanes import Lanes, fast_blas
 from runoff.engines.quantized import mlx_bits
 from runoff.errors import ModelError
 
@@ -29,6 +29,7 @@ def open_mlx(folder: Path, *, dtype: str) -> MlxBase:
     Raises:
         ModelError: mlx_lm can't load it, or its blocks are not where this engine looks for them.
     """
+    lanes = Lanes.on_this_device()
     maybe_set_recommended_wired_limit()
     try:
         model, config = load_model(folder, lazy=True, model_config=_rope(load_config(folder)))
@@ -42,7 +43,7 @@ def open_mlx(folder: Path, *, dtype: str) -> MlxBase:
     model.freeze()
     model.eval()
     mx.eval(model.parameters())
-    return MlxBase(model, chosen, _notes(torch_can=mlx_bits(folder) is None))
+    return MlxBase(model, chosen, lanes, _notes(torch_can=mlx_bits(folder) is None))
 
 
 def _rope(config: dict[str, Any]) -> dict[str, Any]:
