@@ -19,8 +19,8 @@ import mlx.core as mx
 __all__ = ["Lanes", "fast_blas"]
 
 WIDE = "1000"
-"""Operations that MLX may order breadth first. With its own 20 it orders one part after the other, and since at most ten
-operations wait at a time, the second stream would stand still until the first is done."""
+"""Operations that MLX may order breadth first. With its own 20 it orders one part after the other, and since at most
+ten operations wait at a time, the second stream would stand still until the first is done."""
 
 Part = TypeVar("Part")
 Found = TypeVar("Found")
