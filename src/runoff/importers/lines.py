@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import functools
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
@@ -138,12 +139,13 @@ def _half_width(decimals: int, exponent: int) -> float:
 
 
 def half_width(text: str) -> float | None:
-    """Half of the last printed digit: 0.0005 for `1.443`; None for whole numbers, nan and inf."""
+    """Half of the last printed digit: 0.0005 for `1.443`; None for whole numbers and for what is no finite number."""
     mantissa, _, exponent = text.lower().partition("e")
     point = mantissa.find(".")
     if point < 0:
         return None
-    return _half_width(len(mantissa) - point - 1, int(exponent or 0))
+    width = _half_width(len(mantissa) - point - 1, int(exponent or 0))
+    return width if 0 < width < math.inf else None
 
 
 @functools.lru_cache(maxsize=4096)

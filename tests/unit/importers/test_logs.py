@@ -129,7 +129,11 @@ def test_clean_takes_colours_and_cursor_movements_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "width"), [("1.443", 5e-4), ("1.000e-05", 5e-9), ("12", None), ("nan", None), ("0.6", 0.05)]
+    ("text", "width"),
+    [
+        *(("1.443", 5e-4), ("1.000e-05", 5e-9), ("12", None), ("nan", None), ("0.6", 0.05)),
+        *(("1.1e9996667", None), ("1.1e-9996667", None)),
+    ],
 )
 def test_half_width(text: str, width: float | None) -> None:
     assert half_width(text) == (pytest.approx(width) if width else None)

@@ -78,7 +78,8 @@ def fast_blas() -> Any | None:
 def _threads() -> int:
     """Asked before the number for each stream is set."""
     ask = getattr(fast_blas(), "openblas_get_num_threads", None)
-    return int(ask()) if ask else int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # OpenMP's lists are for nested loops
+    return int(ask()) if ask else int(allowed) if allowed.isdigit() else os.cpu_count() or 1
 
 
 def _set_threads(threads: int) -> None:
