@@ -105,7 +105,7 @@ class MlxBase:
     def parts(self, groups: Sequence[Sequence[Encoded]], lowest_block: int) -> list[Part]:
         """Batches of these rows, with their states below the boundary if the trunk ends below the adapter."""
         rows = [Forked(row) for group in groups for row in group]
-        served = self.trunk.serves(lowest_block)
+        served = self.trunk.serving(lowest_block) > 0
         states = iter(self.trunk.states(rows) if served else [])
         return [Part(make_batch(group), [next(states) for _ in group] if served else None) for group in groups]
 
@@ -289,8 +289,8 @@ class MlxEngine:
     def _behind_opening(self, forked: Forked) -> mx.array:
         """Final hidden states of a row and its forks, (ids, d), without dropout; the opening left out."""
         base, trunk, ids = self.base, self.base.trunk, mx.array(forked.ids)[None]
-        opening, served = trunk.opening(forked), trunk.serves(self._lowest_block)
-        states = trunk.states([forked])[0][None] if served else None
+        opening, start = trunk.opening(forked), trunk.serving(self._lowest_block)
+        states = trunk.states([forked])[0][None] if start else None
         base.lanes.together()
 
         def run(span: slice, memories: Sequence[Memory] | None) -> mx.array:
@@ -305,7 +305,7 @@ class MlxEngine:
 
         if not trunk.remembers:
             return run(slice(None), None)
-        older = self._openings.get((served, forked.ids[:opening].tobytes()), read)
+        older = self._openings.get((start, forked.ids[:opening].tobytes()), read)
         return mx.concatenate([run(span, memories) for span, memories in passes(forked, opening, older)])
 
     def _evaluating(self) -> None:

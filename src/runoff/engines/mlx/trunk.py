@@ -57,9 +57,9 @@ class Trunk:
         blocks = len(self._inner.layers)
         return f"Trunk cache on: the {lowest_block} lowest of {blocks} blocks are computed once for each row."
 
-    def serves(self, lowest_block: int) -> bool:
-        """Whether an adapter that begins at this block can start from here."""
-        return 0 < self.boundary <= lowest_block
+    def serving(self, lowest_block: int) -> int:
+        """From which block an adapter that begins at this one can start; 0 if the trunk does not serve it."""
+        return self.boundary if self.boundary <= lowest_block else 0
 
     def opening(self, row: Forked) -> int:
         """How many of a row's first ids are computed once for all rows that have them."""
