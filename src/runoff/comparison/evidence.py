@@ -19,7 +19,7 @@ from runoff.comparison.selection import indistinguishable_from_best
 from runoff.comparison.statistics import PairedDifference, paired_difference
 from runoff.comparison.voting import Votes, gather_votes
 from runoff.comparison.yardstick import SEED, Pairs, Yardstick, from_measures
-from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, mean_loss
+from runoff.engines.scoring import HELD_OUT_UNIT, ScoredRow, cluster_of, mean_loss
 from runoff.errors import RunError
 from runoff.evaluation import Evaluation, held_out_loss, load_evaluations
 from runoff.evaluation.evaluate import largest_in_common
@@ -198,7 +198,7 @@ def _not_worse(labels: Sequence[str], rows: Mapping[str, Sequence[ScoredRow]]) -
 
 def clusters_of(rows: Sequence[ScoredRow]) -> list[str]:
     """The source of each row; a row without one stands for itself."""
-    return [row.source if row.source is not None else f"row {row.row}" for row in rows]
+    return [cluster_of(row) for row in rows]
 
 
 def _by_source(rows: Mapping[str, Sequence[ScoredRow]], base: Sequence[ScoredRow]) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from runoff.data import Forked
 
-__all__ = ["OPENINGS", "DiskStates", "MemoryStates", "State", "TrunkStates", "open_states", "states_key"]
+__all__ = ["OPENINGS", "Boundary", "DiskStates", "MemoryStates", "State", "TrunkStates", "open_states", "states_key"]
 
 State = npt.NDArray[Any]
 
@@ -42,6 +43,29 @@ class TrunkStates(Protocol):
 
     def holds(self, keys: list[str]) -> int:
         """How many of these rows are kept."""
+
+
+class Boundary:
+    """Where a model's trunk ends, and the states that are kept there; at block 0 there is none."""
+
+    def __init__(self, blocks: int) -> None:
+        self.block = 0
+        self.kept: TrunkStates | None = None
+        self._blocks = blocks
+
+    def move(self, lowest_block: int, splits: Callable[[int], bool], *, budget_bytes: int, folder: Path | None) -> str:
+        """End below this block from now on, if the model splits there: what `Base.share_trunk` does and says."""
+        if lowest_block <= 0:
+            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
+        if self.kept is None or lowest_block != self.block:
+            if not splits(lowest_block):
+                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
+            self.block, self.kept = lowest_block, open_states(budget_bytes, folder)
+        return f"Trunk cache on: the {lowest_block} lowest of {self._blocks} blocks are computed once for each row."
+
+    def serving(self, lowest_block: int) -> int:
+        """From which block an adapter that begins at this one can start; 0 if the trunk does not serve it."""
+        return self.block if self.block <= lowest_block else 0
 
 
 def open_states(budget_bytes: int, folder: Path | None) -> TrunkStates:

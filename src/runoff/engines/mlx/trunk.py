@@ -20,7 +20,7 @@ from runoff.engines.mlx.lanes import Lanes
 from runoff.engines.mlx.memory import Memory, passes
 from runoff.engines.mlx.views import resumed, run_blocks, states_below
 from runoff.engines.recent import Recent
-from runoff.engines.trunk import OPENINGS, State, TrunkStates, open_states, states_key
+from runoff.engines.trunk import OPENINGS, Boundary, State, states_key
 
 __all__ = ["Trunk"]
 
@@ -40,26 +40,22 @@ class Trunk:
     """The lower part of a model; all of it may be above."""
 
     def __init__(self, inner: Any, vocabulary: int, lanes: Lanes) -> None:
-        self.boundary = 0
+        self._end = Boundary(len(inner.layers))
         self._inner, self._vocabulary, self._lanes = inner, vocabulary, lanes
-        self._kept: TrunkStates | None = None
         self._openings: Recent[_Opening] = Recent(OPENINGS)
+
+    @property
+    def boundary(self) -> int:
+        """The first block that is not the trunk's."""
+        return self._end.block
 
     def share(self, lowest_block: int, *, budget_bytes: int, folder: Path | None) -> str:
         """End below this block from now on, if the split gives what the whole gives."""
-        if lowest_block <= 0:
-            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self._kept is None or lowest_block != self.boundary:
-            if not self._splits_at(lowest_block):
-                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
-            self.boundary, self._openings = lowest_block, Recent(OPENINGS)
-            self._kept = open_states(budget_bytes, folder)
-        blocks = len(self._inner.layers)
-        return f"Trunk cache on: the {lowest_block} lowest of {blocks} blocks are computed once for each row."
+        return self._end.move(lowest_block, self._splits_at, budget_bytes=budget_bytes, folder=folder)
 
     def serving(self, lowest_block: int) -> int:
         """From which block an adapter that begins at this one can start; 0 if the trunk does not serve it."""
-        return self.boundary if self.boundary <= lowest_block else 0
+        return self._end.serving(lowest_block)
 
     def opening(self, row: Forked) -> int:
         """How many of a row's first ids are computed once for all rows that have them."""
@@ -67,7 +63,7 @@ class Trunk:
 
     def states(self, rows: Sequence[Forked]) -> list[mx.array]:
         """(ids, d) of each row and its forks behind it, by itself: kept ones are as fresh ones to the bit."""
-        kept = [self._kept.get(self._key(row)) if self._kept else None for row in rows]
+        kept = [self._end.kept.get(self._key(row)) if self._end.kept else None for row in rows]
         fresh = self._fresh([row for row, states in zip(rows, kept, strict=True) if states is None])
         return [next(fresh) if states is None else _from_array(states) for states in kept]
 
@@ -83,13 +79,13 @@ class Trunk:
             found = self._lanes.each(list(zip(some, openings, strict=True)), self._below, threads=1)
             mx.eval(found)
             for row, states in zip(some, found, strict=True):
-                if self._kept is not None:
-                    self._kept.put(self._key(row), _to_array(states))
+                if self._end.kept is not None:
+                    self._end.kept.put(self._key(row), _to_array(states))
                 yield states
 
     def _opening(self, row: Forked) -> _Opening:
         ids = row.ids[: self.opening(row)]
-        return self._openings.get(ids.tobytes(), lambda: self._read(ids))
+        return self._openings.get((self.boundary, ids.tobytes()), lambda: self._read(ids))
 
     def _read(self, ids: npt.NDArray[np.int32]) -> _Opening:
         memories = [Memory() for _ in self._inner.layers]

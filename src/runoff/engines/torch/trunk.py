@@ -19,7 +19,7 @@ from runoff.engines.torch.arrays import from_array, to_array
 from runoff.engines.torch.lean import Blocks
 from runoff.engines.torch.openings import Opening, after, read, rows_behind
 from runoff.engines.torch.views import above, below, final_states
-from runoff.engines.trunk import OPENINGS, TrunkStates, open_states, states_key
+from runoff.engines.trunk import OPENINGS, Boundary, states_key
 
 __all__ = ["Trunk"]
 
@@ -28,38 +28,34 @@ class Trunk:
     """The lower part of a model, which never changes and gets no gradient; all of it may be above."""
 
     def __init__(self, inner: Any, vocabulary: int, device: torch.device, lean: Blocks | None) -> None:
-        self.boundary = 0
+        self._end = Boundary(len(inner.layers))
         self._inner, self._vocabulary, self._device, self._lean = inner, vocabulary, device, lean
-        self._kept: TrunkStates | None = None
         self._openings: Recent[Opening] = Recent(OPENINGS)
+
+    @property
+    def boundary(self) -> int:
+        """The first block that is not the trunk's."""
+        return self._end.block
 
     def share(self, lowest_block: int, *, budget_bytes: int, folder: Path | None) -> str:
         """End below this block from now on, if the split gives what the whole gives."""
-        if lowest_block <= 0:
-            return "Trunk cache off: the first block is adapted, so nothing below it stays the same."
-        if self._kept is None or lowest_block != self.boundary:
-            if self._lean is None and not self._splits_at(lowest_block):
-                return "Trunk cache off: this architecture's upper blocks take more than the states below (self-test)."
-            self.boundary, self._openings = lowest_block, Recent(OPENINGS)
-            self._kept = open_states(budget_bytes, folder)
-        blocks = len(self._inner.layers)
-        return f"Trunk cache on: the {lowest_block} lowest of {blocks} blocks are computed once for each row."
+        return self._end.move(lowest_block, self._splits_at, budget_bytes=budget_bytes, folder=folder)
 
     def serving(self, lowest_block: int) -> int:
         """From which block an adapter that begins at this one can start; 0 if the trunk does not serve it."""
-        return self.boundary if self.boundary <= lowest_block else 0
+        return self._end.serving(lowest_block)
 
     def states(self, forked: Forked) -> torch.Tensor:
         """(ids, d) of a row and its forks behind it, by itself: kept ones are as fresh ones to the bit."""
         opening = forked.opening if self._lean else 0
         key = states_key(forked, opening)
-        kept = self._kept.get(key) if self._kept else None
+        kept = self._end.kept.get(key) if self._end.kept else None
         if kept is not None:
             return from_array(kept).to(self._device)
         with torch.no_grad():
             states = self._fresh(forked, opening)
-        if self._kept is not None:
-            self._kept.put(key, to_array(states))
+        if self._end.kept is not None:
+            self._end.kept.put(key, to_array(states))
         return states
 
     def embedded(self, ids: npt.NDArray[np.int32]) -> torch.Tensor:
@@ -71,7 +67,9 @@ class Trunk:
         if lean is None:
             return self._below(self.boundary, forked.ids)
         begin, own = self.embedded(forked.ids).tensor_split([opening])
-        before = self._openings.get(forked.ids[:opening].tobytes(), lambda: read(lean, begin, span, {}))
+        before = self._openings.get(
+            (self.boundary, forked.ids[:opening].tobytes()), lambda: read(lean, begin, span, {})
+        )
         states = after(lean, own, rows_behind(lean, forked, opening), span, {}, before)
         return torch.cat([before.states, states])
 
@@ -81,6 +79,8 @@ class Trunk:
             return final_states(below(self._inner, boundary), given)[0]
 
     def _splits_at(self, boundary: int) -> bool:
+        if self._lean is not None:  # our own code, which goes block by block
+            return True
         ids = torch.arange(16, device=self._device)[None] % self._vocabulary
         with torch.no_grad():
             whole = final_states(self._inner, ids)
